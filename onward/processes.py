@@ -1,0 +1,65 @@
+"""One server process from start to clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from aiohttp import web
+
+from kernel.log import get_logger
+from onward.compose import Installation, build
+from onward.config import Settings
+from onward.embedded import embedded
+from onward.migrate import migrate
+
+log = get_logger(__name__)
+
+
+@contextlib.contextmanager
+def with_servers(settings: Settings) -> Iterator[Settings]:
+    """Yield settings whose database and Redis URLs are filled: yours, or the embedded servers' while the block runs."""
+    if settings.database_url and settings.redis_url:
+        yield settings
+        return
+    with embedded(settings.data_dir) as servers:
+        yield settings.model_copy(
+            update={
+                "database_url": settings.database_url or servers.database_url,
+                "redis_url": settings.redis_url or servers.redis_url,
+            }
+        )
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[tuple[Installation, str]]:
+    """Run a server inside this event loop; yield it and its base URL. The URLs in `settings` must be filled."""
+    await migrate(settings.database_url)
+    installation = await build(settings)
+    runner = web.AppRunner(
+        installation.app, access_log=None, handle_signals=False, shutdown_timeout=5.0, handler_cancellation=False
+    )
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024, reuse_address=True)
+        await site.start()
+        port = runner.addresses[0][1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        yield installation, f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is told the base URL once requests are answered."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as (_, url):
+        log.info("serving", url=url, data_dir=str(settings.data_dir))
+        ready(url)
+        await stop.wait()
+        log.info("stopping")

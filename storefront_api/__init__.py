@@ -1,0 +1,1 @@
+"""What a white-label shop sells and serves, one folder per feature."""

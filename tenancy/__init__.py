@@ -1,0 +1,1 @@
+"""The door: who may enter, as whom, and what they may do."""

@@ -1,0 +1,31 @@
+"""What each role may do: the one table behind every permission check."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kernel.access import Permission
+
+BUSINESS_STAFF: Final = frozenset(
+    {
+        Permission.SIGNED_IN,
+        Permission.DELIVERIES_READ,
+        Permission.DELIVERIES_WRITE,
+        Permission.BOARD_READ,
+        Permission.ORDERS_READ,
+        Permission.ORDERS_WRITE,
+    }
+)
+BUSINESS_OWNER: Final = BUSINESS_STAFF | {Permission.CATALOG_WRITE, Permission.FINANCE_READ}
+
+PERMISSIONS: Final[dict[str, frozenset[Permission]]] = {
+    "platform_admin": frozenset(
+        {Permission.SIGNED_IN, Permission.BOARD_READ, Permission.PLATFORM_READ, Permission.PLATFORM_WRITE}
+    ),
+    "business_owner": BUSINESS_OWNER,
+    "dispatcher": BUSINESS_STAFF,
+    "api_key": BUSINESS_OWNER,
+    "driver": frozenset({Permission.SIGNED_IN, Permission.DRIVE}),
+    "customer": frozenset({Permission.SIGNED_IN, Permission.CUSTOMER, Permission.TRACK}),
+    "tracker": frozenset({Permission.TRACK}),
+}

@@ -1,0 +1,1 @@
+"""The hot path: drivers' fixes in, live positions, streams out."""
