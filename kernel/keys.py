@@ -5,6 +5,11 @@ from __future__ import annotations
 from uuid import UUID
 
 
+def operators() -> str:
+    """Set of the operators (16 bytes each) that ever had a fix: whose streams history drains."""
+    return "operators"
+
+
 def positions(operator_id: UUID) -> str:
     """Hash driver id (16 bytes) → packed newest position."""
     return f"pos:{{{operator_id.hex}}}"
@@ -58,6 +63,11 @@ def driver_channel(driver_id: UUID) -> str:
 def fences(operator_id: UUID) -> str:
     """Hash driver id → the state of arrival fences at his next stops."""
     return f"fence:{{{operator_id.hex}}}"
+
+
+def next_stops(operator_id: UUID) -> str:
+    """Hash driver id → his next stop, packed."""
+    return f"next:{{{operator_id.hex}}}"
 
 
 def board_topic(operator_id: UUID) -> str:

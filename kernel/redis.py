@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError  # noqa: A004 - redis' own names
 
-Redis = redis.asyncio.Redis
+Redis = Any
+"""`redis.asyncio.Redis` speaking bytes. Its own annotations say `bytes | str` for everything, which helps nobody."""
 
 AWAY: Final = (ConnectionError, TimeoutError, BusyLoadingError, OSError)
 """What it looks like when Redis is away: wait and try again."""

@@ -1,0 +1,182 @@
+"""A street graph: junctions joined by arcs with a length, a speed and the real shape of the street between them.
+
+Built from plain arrays (`onward/maps` reads them from an OpenStreetMap extract). Shortest paths by SciPy's Dijkstra on
+travel time. Places snap only to the largest strongly connected part, so that from every snapped place there is a way.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.spatial import cKDTree
+
+from geo.distance import EARTH_RADIUS_M
+from geo.point import Floats, Point
+from geo.travel import CROW_FLIES, UNREACHABLE_S, CrowFlies, Seconds, Vehicle
+
+SPEED_MAX_MPS: Final = {Vehicle.BICYCLE: 5.0, Vehicle.SCOOTER: 9.0, Vehicle.CAR: 14.0, Vehicle.FOOT: 1.4}
+SNAP_MAX_M: Final = 2_000.0
+MATRIX_LIMIT_S: Final = 5_400.0
+
+
+class StreetArrays(msgspec.Struct, frozen=True):
+    """The graph as arrays: n junctions, m arcs, and the arcs' inner shape points laid end to end.
+
+    `nodes` (n, 2) lat/lng; `tail`, `head` (m,) junction numbers; `length_m`, `speed_mps` (m,) float32; `car` (m,) bool:
+    open to motor traffic in this direction; `shape` (k, 2) lat/lng; `shape_start` (m + 1,) offsets into `shape`.
+    """
+
+    nodes: Floats
+    tail: NDArray[np.int32]
+    head: NDArray[np.int32]
+    length_m: NDArray[np.float32]
+    speed_mps: NDArray[np.float32]
+    car: NDArray[np.bool_]
+    shape: Floats
+    shape_start: NDArray[np.int64]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A way along the streets: its points (k, 2) lat/lng, metres at each point (k,), whole metres and seconds."""
+
+    path: Floats
+    along_m: Floats
+    length_m: int
+    seconds: int
+
+
+class StreetGraph:
+    """Routes, travel times and random places on one map."""
+
+    def __init__(self, arrays: StreetArrays) -> None:
+        if len(arrays.tail) == 0:
+            raise ValueError("the map has no streets")
+        top = len(arrays.nodes)
+        if arrays.tail.min() < 0 or arrays.head.min() < 0 or max(arrays.tail.max(), arrays.head.max()) >= top:
+            raise ValueError("an arc names a junction that does not exist")
+        self.arrays = arrays
+        self._origin = arrays.nodes.mean(axis=0)
+        self._weights: dict[Vehicle, csr_matrix] = {}
+        self._trees: dict[Vehicle, tuple[NDArray[np.int64], cKDTree]] = {}
+
+    def route(self, start: Point, end: Point, vehicle: Vehicle) -> Route | None:
+        """Return the quickest way between the junctions nearest to two places, or None when there is none."""
+        source, target = self.snap(start, vehicle), self.snap(end, vehicle)
+        if source is None or target is None:
+            return None
+        seconds, before = dijkstra(
+            self._matrix(vehicle), directed=True, indices=source, return_predecessors=True, limit=MATRIX_LIMIT_S
+        )
+        if not np.isfinite(seconds[target]):
+            return None
+        nodes = [target]
+        while nodes[-1] != source:
+            nodes.append(int(before[nodes[-1]]))
+        nodes.reverse()
+        path = self._draw(nodes)
+        along_m = np.concatenate(([0.0], np.cumsum(_steps_m(path))))
+        return Route(path, along_m, round(float(along_m[-1])), round(float(seconds[target])))
+
+    def seconds(self, origins: Floats, destinations: Floats, vehicle: Vehicle) -> Seconds:
+        """Return whole seconds between places; `UNREACHABLE_S` where there is no way or no street near."""
+        out = np.full((len(origins), len(destinations)), UNREACHABLE_S, dtype=np.int32)
+        sources = [self.snap(Point(*row), vehicle) for row in origins.tolist()]
+        targets = [self.snap(Point(*row), vehicle) for row in destinations.tolist()]
+        rows = [i for i, node in enumerate(sources) if node is not None]
+        columns = [j for j, node in enumerate(targets) if node is not None]
+        if rows and columns:
+            found = dijkstra(
+                self._matrix(vehicle), directed=True, indices=[sources[i] for i in rows], limit=MATRIX_LIMIT_S
+            )[:, [targets[j] for j in columns]]
+            start_s = CROW_FLIES[vehicle][0]
+            out[np.ix_(rows, columns)] = np.where(np.isfinite(found), found + start_s, UNREACHABLE_S)
+        return out
+
+    def snap(self, point: Point, vehicle: Vehicle) -> int | None:
+        """Return the nearest junction the vehicle can use, or None when it is over 2 km away."""
+        nodes, tree = self._tree(vehicle)
+        meters, found = tree.query(self._flat(np.array([[point.lat, point.lng]]))[0])
+        return int(nodes[found]) if meters <= SNAP_MAX_M else None
+
+    def random_point(self, random: np.random.Generator, vehicle: Vehicle = Vehicle.CAR) -> Point:
+        """Return a junction drawn at random."""
+        nodes, _ = self._tree(vehicle)
+        lat, lng = self.arrays.nodes[random.choice(nodes)]
+        return Point(float(lat), float(lng))
+
+    @cached_property
+    def _arc_of(self) -> dict[tuple[int, int], int]:
+        """(tail, head) → the quickest arc between two neighbours."""
+        arcs: dict[tuple[int, int], int] = {}
+        cost = self.arrays.length_m / self.arrays.speed_mps
+        for arc in np.argsort(-cost).tolist():
+            arcs[int(self.arrays.tail[arc]), int(self.arrays.head[arc])] = arc
+        return arcs
+
+    def _draw(self, nodes: list[int]) -> Floats:
+        if len(nodes) == 1:
+            return self.arrays.nodes[nodes]
+        pieces = [self.arrays.nodes[nodes[:1]]]
+        for pair in pairwise(nodes):
+            arc = self._arc_of[pair]
+            pieces.append(self.arrays.shape[self.arrays.shape_start[arc] : self.arrays.shape_start[arc + 1]])
+            pieces.append(self.arrays.nodes[pair[1]][None, :])
+        return np.concatenate(pieces)
+
+    def _matrix(self, vehicle: Vehicle) -> csr_matrix:
+        if vehicle not in self._weights:
+            arrays, top = self.arrays, len(self.arrays.nodes)
+            usable = arrays.car if vehicle in (Vehicle.CAR, Vehicle.SCOOTER) else np.ones(len(arrays.tail), bool)
+            speed = np.minimum(arrays.speed_mps, SPEED_MAX_MPS[vehicle])
+            if vehicle in (Vehicle.BICYCLE, Vehicle.FOOT):
+                speed = np.full_like(arrays.speed_mps, SPEED_MAX_MPS[vehicle])
+            seconds = np.maximum(arrays.length_m / speed, 0.01)[usable]
+            tail, head = arrays.tail[usable], arrays.head[usable]
+            order = np.lexsort((seconds, head, tail))  # csr_matrix adds twins up: keep the quickest of each pair
+            tail, head, seconds = tail[order], head[order], seconds[order]
+            first = np.ones(len(tail), bool)
+            first[1:] = (tail[1:] != tail[:-1]) | (head[1:] != head[:-1])
+            self._weights[vehicle] = csr_matrix((seconds[first], (tail[first], head[first])), shape=(top, top))
+        return self._weights[vehicle]
+
+    def _tree(self, vehicle: Vehicle) -> tuple[NDArray[np.int64], cKDTree]:
+        if vehicle not in self._trees:
+            _, label = connected_components(self._matrix(vehicle), directed=True, connection="strong")
+            nodes = np.flatnonzero(label == np.bincount(label).argmax())
+            self._trees[vehicle] = nodes, cKDTree(self._flat(self.arrays.nodes[nodes]))
+        return self._trees[vehicle]
+
+    def _flat(self, places: Floats) -> Floats:
+        """Return metres east and north of the map's middle."""
+        north = np.radians(places[:, 0] - self._origin[0]) * EARTH_RADIUS_M
+        east = np.radians(places[:, 1] - self._origin[1]) * EARTH_RADIUS_M * np.cos(np.radians(self._origin[0]))
+        return np.column_stack((east, north))
+
+
+def _steps_m(path: Floats) -> Floats:
+    lat = np.radians(path[:, 0])
+    north = np.diff(lat) * EARTH_RADIUS_M
+    east = np.diff(np.radians(path[:, 1])) * EARTH_RADIUS_M * np.cos(lat[:-1])
+    return np.hypot(north, east)
+
+
+class StreetTimes:
+    """Travel times on a street graph, with the straight line where the graph has no way."""
+
+    source = "street_graph"
+
+    def __init__(self, graph: StreetGraph) -> None:
+        self._graph = graph
+        self._crow = CrowFlies()
+
+    def seconds(self, origins: Floats, destinations: Floats, vehicle: Vehicle) -> Seconds:
+        """Return whole seconds from every origin to every destination."""
+        found = self._graph.seconds(origins, destinations, vehicle)
+        return np.where(found >= UNREACHABLE_S, self._crow.seconds(origins, destinations, vehicle), found)

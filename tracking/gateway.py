@@ -1,0 +1,317 @@
+"""The driver socket: one coroutine a connection reads frames in order; acks go out after each durable batch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import Counter
+from typing import Any, Final
+
+import msgspec
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from kernel import db as database
+from kernel import keys, metrics
+from kernel.access import Permission, Principal
+from kernel.clock import Clock
+from kernel.errors import Problem
+from kernel.log import get_logger
+from kernel.redis import AWAY
+from tracking.hub import Hub
+from tracking.ingest import Entry, Ingest, Overloaded
+from tracking.ports import Door, DriverDesk
+from tracking.push import DriverPush, read_notice
+from tracking.session import FRAMES_IN_FLIGHT_MAX, DriverSession
+from tracking.wire import (
+    CLOSE_BAD_FRAME,
+    CLOSE_BAD_TOKEN,
+    CLOSE_EXPIRED,
+    CLOSE_FORBIDDEN,
+    CLOSE_GOING_AWAY,
+    CLOSE_IDLE,
+    CLOSE_TAKEN_OVER,
+    DRIVER_CODECS,
+    FIXES_PER_FRAME_MAX,
+    FRAME_BYTES_MAX,
+    JSON_SUBPROTOCOL,
+    SUBPROTOCOLS,
+    Ack,
+    Codec,
+    Config,
+    DriverAction,
+    Fixes,
+    Hello,
+    Nack,
+    Pong,
+    Welcome,
+)
+
+HELLO_TIMEOUT_S: Final = 10.0
+HEARTBEAT_S: Final = 20.0
+IDLE_MAX_S: Final = 300.0
+ACTION_WAIT_MAX_S: Final = 30.0
+ACTION_RETRY_S: Final = 0.5
+CLOCK_SKEW_TOLD_MS: Final = 30_000
+SAMPLING_PERIOD_MS: Final = {"idle": 10_000, "far": 4_000, "near": 1_000}
+
+log = get_logger(__name__)
+
+
+class BadFrame(Exception):
+    """Bytes that are no message."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        self.code, self.detail = code, detail
+        super().__init__(detail)
+
+
+class DriverGateway:
+    """Opens and serves driver sockets."""
+
+    def __init__(
+        self, *, door: Door, desk: DriverDesk, ingest: Ingest, hub: Hub, push: DriverPush, clock: Clock
+    ) -> None:
+        self.door = door
+        self.desk = desk
+        self.ingest = ingest
+        self.hub = hub
+        self.push = push
+        self.clock = clock
+        self._open: set[DriverSocket] = set()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve `GET /ws/driver`."""
+        ws = web.WebSocketResponse(
+            protocols=SUBPROTOCOLS, heartbeat=HEARTBEAT_S, max_msg_size=FRAME_BYTES_MAX, compress=False
+        )
+        await ws.prepare(request)
+        socket = DriverSocket(self, ws, DRIVER_CODECS[ws.ws_protocol or JSON_SUBPROTOCOL], request.transport)
+        self._open.add(socket)
+        metrics.sockets_open.labels("driver").inc()
+        try:
+            await socket.serve()
+        finally:
+            self._open.discard(socket)
+            metrics.sockets_open.labels("driver").dec()
+        return ws
+
+    async def close_all(self) -> None:
+        """Tell every driver to come back: the process is stopping."""
+        for socket in list(self._open):
+            await socket.close(CLOSE_GOING_AWAY)
+
+
+class DriverSocket:
+    """One connection of one device."""
+
+    def __init__(
+        self,
+        gateway: DriverGateway,
+        ws: web.WebSocketResponse,
+        codec: Codec,
+        transport: asyncio.Transport | None,
+    ) -> None:
+        self._gateway = gateway
+        self._transport = transport
+        self._ws = ws
+        self._codec = codec
+        self._id = secrets.token_hex(8)
+        self._principal: Principal | None = None
+        self._device_id = ""
+        self._session = DriverSession(0)
+        self._rejected: Counter[str] = Counter()
+        self._outgoing: asyncio.Queue[Any] = asyncio.Queue(FRAMES_IN_FLIGHT_MAX)
+
+    async def serve(self) -> None:
+        """Greet, then read until the socket closes."""
+        try:
+            hello = await asyncio.wait_for(self._read(), HELLO_TIMEOUT_S)
+            if not isinstance(hello, Hello):
+                if hello is not None:
+                    raise BadFrame("hello_first", "The first frame is `hello`.")
+                return
+            await self._greet(hello)
+        except TimeoutError:
+            await self.close(CLOSE_IDLE)
+        except BadFrame as error:
+            await self._refuse_and_close(error)
+        except Problem as problem:
+            await self._send(Nack(0, problem.code, False, problem.detail))
+            codes = {"token_expired": CLOSE_EXPIRED, "forbidden": CLOSE_FORBIDDEN}
+            await self.close(codes.get(problem.code, CLOSE_BAD_TOKEN))
+        except (*AWAY, *database.AWAY):
+            await self._send(Nack(0, "unavailable", True))
+            await self.close(CLOSE_GOING_AWAY)
+        else:
+            await self._live()
+
+    async def _greet(self, hello: Hello) -> None:
+        gateway = self._gateway
+        principal = await gateway.door.authenticate(hello.token)
+        if Permission.DRIVE not in principal.permissions:
+            raise Problem("forbidden", "This token is not a driver's.")
+        driver_id, operator_id = principal.driver(), principal.operator()
+        durable = await gateway.ingest.meet(operator_id, driver_id, hello.device_id)
+        self._principal, self._device_id = principal, hello.device_id
+        self._session = DriverSession(durable)
+        await gateway.push.take_over(driver_id, hello.device_id, self._id)
+        await gateway.hub.subscribe(keys.driver_channel(driver_id), self._on_notice, self._on_missed)
+        state = await gateway.desk.state(principal)
+        now_ms = gateway.clock.now_ms()
+        if hello.clock_ms and abs(hello.clock_ms - now_ms) > CLOCK_SKEW_TOLD_MS:
+            log.info("device_clock_off", driver=driver_id.hex, by_ms=hello.clock_ms - now_ms)
+        limits = {"frame_bytes_max": FRAME_BYTES_MAX, "fixes_per_frame_max": FIXES_PER_FRAME_MAX}
+        await self._send(Welcome(self._id, now_ms, durable, limits, state))
+        await self._send(Config(SAMPLING_PERIOD_MS))
+
+    async def _live(self) -> None:
+        assert self._principal is not None
+        writer = asyncio.create_task(self._write())
+        try:
+            while True:
+                message = await asyncio.wait_for(self._read(), IDLE_MAX_S)
+                if message is None:
+                    return
+                await self._receive(message)
+        except TimeoutError:
+            await self.close(CLOSE_IDLE)
+        except BadFrame as error:
+            await self._refuse_and_close(error)
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            await self._gateway.hub.unsubscribe(keys.driver_channel(self._principal.driver()), self._on_notice)
+
+    async def _receive(self, message: Any) -> None:
+        if isinstance(message, Pong):
+            return
+        if isinstance(message, Hello):
+            raise BadFrame("hello_twice", "`hello` is sent once.")
+        refusal = self._session.take(message.seq, asyncio.get_running_loop().time())
+        if refusal == "duplicate":
+            self._ack()
+        elif refusal is not None:
+            metrics.frames_refused.labels(refusal).inc()
+            self._queue(Nack(message.seq, refusal, True))
+        elif isinstance(message, Fixes):
+            self._take_fixes(message)
+        else:
+            await self._act(message)
+
+    def _take_fixes(self, message: Fixes) -> None:
+        try:
+            self._gateway.ingest.add(self._entry(message.seq), message.fixes)
+        except Overloaded:
+            self._session.put_back(message.seq)
+            self._queue(Nack(message.seq, "overloaded", True))
+
+    async def _act(self, action: DriverAction) -> None:
+        """Carry out an action; wait for a database that is away, for a while, then ask for it again."""
+        assert self._principal is not None
+        deadline_s = asyncio.get_running_loop().time() + ACTION_WAIT_MAX_S
+        while True:
+            try:
+                await self._gateway.desk.act(self._principal, action)
+            except Problem as problem:
+                metrics.frames_refused.labels(problem.code).inc()
+                self._queue(Nack(action.seq, problem.code, False, problem.detail or problem.title))
+            except (*database.AWAY, *AWAY) as error:
+                if asyncio.get_running_loop().time() < deadline_s:
+                    log.warning("action_waits", error=f"{type(error).__name__}: {error}")
+                    await asyncio.sleep(ACTION_RETRY_S)
+                    continue
+                self._session.put_back(action.seq)
+                self._queue(Nack(action.seq, "unavailable", True))
+                return
+            self._gateway.ingest.add(self._entry(action.seq), ())
+            return
+
+    def _entry(self, seq: int) -> Entry:
+        assert self._principal is not None
+
+        def durable(rejected: Counter[str]) -> None:
+            self._rejected += rejected
+            if self._session.done(seq):
+                self._ack()
+
+        operator_id, driver_id = self._principal.operator(), self._principal.driver()
+        return Entry(operator_id, driver_id, self._device_id, seq, durable)
+
+    def _ack(self) -> None:
+        rejected, self._rejected = dict(self._rejected), Counter()
+        self._queue(Ack(self._session.durable, rejected))
+
+    def _on_notice(self, payload: bytes) -> None:
+        notice = read_notice(payload)
+        if notice.message is not None:
+            self._queue(notice.message)
+        elif notice.device_id == self._device_id and notice.session != self._id:
+            self._queue(CLOSE_TAKEN_OVER)
+
+    def _on_missed(self) -> None:
+        """Messages for this driver may be lost: he comes back and finds them in `welcome.state`."""
+        self._queue(CLOSE_GOING_AWAY)
+
+    def _queue(self, message: Any) -> None:
+        try:
+            self._outgoing.put_nowait(message)
+        except asyncio.QueueFull:  # the phone stopped reading; it will resume from its last ack
+            if self._transport is not None:
+                self._transport.abort()
+
+    async def _write(self) -> None:
+        """Send what is queued; of several acks in a row the newest says it all."""
+        while True:
+            message = await self._outgoing.get()
+            while isinstance(message, Ack) and not self._outgoing.empty():
+                following = self._outgoing.get_nowait()
+                if not isinstance(following, Ack):
+                    await self._send(message)
+                    message = following
+                else:
+                    message = Ack(following.seq, dict(Counter(message.rejected) + Counter(following.rejected)))
+            if isinstance(message, int):
+                await self.close(message)
+                return
+            await self._send(message)
+
+    async def _send(self, message: Any) -> None:
+        data = self._codec.encode(message)
+        with contextlib.suppress(ConnectionError):
+            if self._codec.binary:
+                await self._ws.send_bytes(data)
+            else:
+                await self._ws.send_str(data.decode())
+
+    async def _read(self) -> Any | None:
+        """Return the next message, or None when the socket is closed; raises `BadFrame`."""
+        return decode_frame(await self._ws.receive(), self._codec)
+
+    async def _refuse_and_close(self, error: BadFrame) -> None:
+        metrics.frames_refused.labels(error.code).inc()
+        await self._send(Nack(0, error.code, False, error.detail))
+        await self.close(CLOSE_BAD_FRAME)
+
+    async def close(self, code: int) -> None:
+        """Close with a code that tells the phone what to do next."""
+        with contextlib.suppress(ConnectionError):
+            await self._ws.close(code=code)
+
+
+def decode_frame(frame: WSMessage, codec: Codec) -> Any | None:
+    """Return a received frame as a message; None when the socket is closing. Raises `BadFrame` with a code."""
+    if frame.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
+        return None
+    if frame.type is WSMsgType.ERROR:
+        if getattr(frame.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
+            raise BadFrame("frame_too_big", f"A frame has at most {FRAME_BYTES_MAX} bytes.")
+        return None
+    if (frame.type is WSMsgType.BINARY) != codec.binary:
+        raise BadFrame("wrong_frame_type", f"{codec.subprotocol} uses {'binary' if codec.binary else 'text'} frames.")
+    try:
+        return codec.decode(frame.data)
+    except msgspec.ValidationError as error:
+        raise BadFrame("invalid_message", str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadFrame("malformed_frame", str(error)) from None

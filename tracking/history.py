@@ -1,0 +1,90 @@
+"""Position history: durable batches leave the streams and are copied into the day's partition.
+
+A batch leaves its stream only after its rows are committed, and a row's key is (driver, fix time): written at least
+once, kept exactly once. Several processes may run a writer; a lock per operator lets one work at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from kernel import keys, metrics
+from kernel.clock import from_ms
+from kernel.db import Connection, Database, Reason
+from kernel.redis import Redis
+from tracking.fix import unpack_rows
+
+PERIOD_S: Final = 0.5
+BATCHES_MAX: Final = 500
+
+_COLUMNS: Final = (
+    "driver_id",
+    "operator_id",
+    "recorded_at",
+    "received_at",
+    "lat",
+    "lng",
+    "accuracy_m",
+    "speed_mps",
+    "heading_deg",
+    "source",
+)
+_STAGE: Final = "CREATE TEMP TABLE IF NOT EXISTS fixes_in (LIKE driver_locations) ON COMMIT DELETE ROWS"
+_INSERT: Final = "INSERT INTO driver_locations SELECT * FROM fixes_in ON CONFLICT DO NOTHING"
+
+
+class HistoryWriter:
+    """Drains the streams of all operators."""
+
+    def __init__(
+        self, db: Database, redis: Redis, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._db = db
+        self._redis = redis
+        self._days: set[datetime] = set()
+
+    async def run(self) -> None:
+        """Drain again and again, until cancelled."""
+        while True:
+            if not await self.drain():
+                await asyncio.sleep(PERIOD_S)
+
+    async def drain(self) -> int:
+        """Move one round of batches to history; return how many fixes were moved."""
+        moved = 0
+        for operator in await self._redis.smembers(keys.operators()):
+            moved += await self._drain_operator(UUID(bytes=operator))
+        return moved
+
+    async def _drain_operator(self, operator_id: UUID) -> int:
+        stream = keys.fix_stream(operator_id)
+        entries = await self._redis.xrange(stream, count=BATCHES_MAX)
+        if not entries:
+            return 0
+        rows = [_record(operator_id, row) for _, fields in entries for row in unpack_rows(fields[b"b"])]
+        async with self._db.platform_tx(Reason.HISTORY_WRITE) as con:
+            if not await con.fetchval("SELECT pg_try_advisory_xact_lock(hashtext($1))", f"history:{operator_id}"):
+                return 0
+            await self._make_partitions(con, rows)
+            await con.execute(
+                "CREATE TEMP TABLE IF NOT EXISTS fixes_in (LIKE driver_locations INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+            )
+            await con.copy_records_to_table("fixes_in", records=rows, columns=_COLUMNS)
+            await con.execute(_INSERT)
+        await self._redis.xdel(stream, *(entry_id for entry_id, _ in entries))
+        metrics.history_rows.inc(len(rows))
+        return len(rows)
+
+    async def _make_partitions(self, con: Connection, rows: list[tuple[Any, ...]]) -> None:
+        for day in {row[2].replace(hour=0, minute=0, second=0, microsecond=0) for row in rows} - self._days:
+            await con.execute("SELECT make_location_partition($1)", day.date())
+            self._days.add(day)
+
+
+def _record(operator_id: UUID, row: list[Any]) -> tuple[Any, ...]:
+    driver, t_ms, received_ms, lat, lng, accuracy, speed, heading, source = row
+    at, received_at = from_ms(t_ms), from_ms(received_ms)
+    return (UUID(bytes=driver), operator_id, at, received_at, lat, lng, accuracy, speed, heading, source)

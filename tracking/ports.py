@@ -1,0 +1,35 @@
+"""What tracking asks of others: who a token is, what a driver's state is, what a viewer may see."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from kernel.access import Principal
+from tracking.wire import DriverAction
+
+
+class Door(Protocol):
+    """Turns a token into a caller."""
+
+    async def authenticate(self, token: str) -> Principal:
+        """Return the caller, or raise `unauthenticated` or `token_expired`."""
+
+
+class DriverDesk(Protocol):
+    """What drivers do, and what they need to know."""
+
+    async def state(self, principal: Principal) -> dict[str, Any]:
+        """Return `{driver, offers, route}`: all that a driver's app shows after it connects."""
+
+    async def act(self, principal: Principal, action: DriverAction) -> None:
+        """Carry out an action once per its id; raise a `Problem` for a refusal (also when asked again)."""
+
+
+class Views(Protocol):
+    """What viewers see."""
+
+    def topic(self, principal: Principal) -> str:
+        """Return the topic a viewer follows, or raise `forbidden`."""
+
+    async def view(self, principal: Principal) -> dict[str, Any]:
+        """Return the viewer's whole object (`kind` board or tracking) as of now."""
