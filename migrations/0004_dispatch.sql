@@ -70,6 +70,14 @@ CREATE INDEX deliveries_open ON deliveries (operator_id, created_at)
   WHERE status NOT IN ('delivered', 'canceled', 'failed', 'returned');
 CALL protect('deliveries', 'business_id', 'driver_id');
 
+-- A business sees (and can't change) its dedicated drivers, and drivers of the pool while they carry its deliveries.
+CREATE POLICY carried ON driver_profiles AS PERMISSIVE FOR SELECT TO PUBLIC USING (
+  EXISTS (SELECT FROM driver_business_assignments a
+          WHERE a.driver_id = driver_profiles.id AND a.business_id = (SELECT onward.current_business()))
+  OR EXISTS (SELECT FROM deliveries d
+             WHERE d.driver_id = driver_profiles.id AND d.business_id = (SELECT onward.current_business())
+               AND d.status NOT IN ('delivered', 'canceled', 'returned')));
+
 CREATE TABLE stops (
   id uuid PRIMARY KEY,
   business_id uuid NOT NULL REFERENCES businesses,
@@ -131,6 +139,7 @@ CREATE TABLE offer_deliveries (
   business_id uuid NOT NULL REFERENCES businesses,
   delivery_id uuid NOT NULL,
   driver_id uuid NOT NULL REFERENCES driver_profiles,
+  expires_at timestamptz NOT NULL,
   holds boolean NOT NULL DEFAULT true,
   PRIMARY KEY (offer_id, delivery_id),
   FOREIGN KEY (business_id, delivery_id) REFERENCES deliveries (business_id, id)
@@ -190,3 +199,18 @@ CREATE TABLE driver_actions (
 );
 CREATE INDEX driver_actions_age ON driver_actions (handled_at);
 CALL protect('driver_actions', 'driver_id');
+
+-- How many stops a driver serves before a customer's: a number across tenants, and nothing but the number. The caller
+-- must see the delivery itself.
+CREATE FUNCTION count_stops_before(driver uuid, delivery uuid, own_position integer) RETURNS integer
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = onward, pg_temp AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM deliveries d WHERE d.id = delivery AND d.driver_id = driver
+                 AND d.business_id = current_business()) THEN
+    RETURN NULL;
+  END IF;
+  RETURN (SELECT count(*) FROM stops s WHERE s.driver_id = driver AND s.delivery_id <> delivery
+          AND s.done_at IS NULL AND s.route_position < own_position);
+END $$;
+REVOKE ALL ON FUNCTION count_stops_before FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION count_stops_before TO onward_app, onward_platform;

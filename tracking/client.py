@@ -18,8 +18,9 @@ from typing import Any
 import msgpack
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
 
-SUBPROTOCOL = "onward.v1.msgpack"
+SUBPROTOCOL = Subprotocol("onward.v1.msgpack")
 BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 3.0
 CONNECT_TIMEOUT_S = 5.0
@@ -58,11 +59,7 @@ class _Client:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     socket = await connect(
-                        self._url,
-                        subprotocols=[SUBPROTOCOL],
-                        compression=None,
-                        open_timeout=None,
-                        max_size=2**24,  # type: ignore[list-item]
+                        self._url, subprotocols=[SUBPROTOCOL], compression=None, open_timeout=None, max_size=2**24
                     )
                 async with socket:
                     self._socket = socket
@@ -105,7 +102,7 @@ def _raise_if_final(code: int, reason: str) -> None:
 
 
 class DriverClient(_Client):
-    """A driver's phone."""
+    """A driver's phone. `device_id` names the store of unsent frames: an app that lost its store takes a new one."""
 
     path = "/ws/driver"
 

@@ -39,9 +39,7 @@ _INSERT: Final = "INSERT INTO driver_locations SELECT * FROM fixes_in ON CONFLIC
 class HistoryWriter:
     """Drains the streams of all operators."""
 
-    def __init__(
-        self, db: Database, redis: Redis, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> None:
+    def __init__(self, db: Database, redis: Redis) -> None:
         self._db = db
         self._redis = redis
         self._days: set[datetime] = set()
@@ -69,9 +67,7 @@ class HistoryWriter:
             if not await con.fetchval("SELECT pg_try_advisory_xact_lock(hashtext($1))", f"history:{operator_id}"):
                 return 0
             await self._make_partitions(con, rows)
-            await con.execute(
-                "CREATE TEMP TABLE IF NOT EXISTS fixes_in (LIKE driver_locations INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
-            )
+            await con.execute(_STAGE)
             await con.copy_records_to_table("fixes_in", records=rows, columns=_COLUMNS)
             await con.execute(_INSERT)
         await self._redis.xdel(stream, *(entry_id for entry_id, _ in entries))
@@ -87,4 +83,4 @@ class HistoryWriter:
 def _record(operator_id: UUID, row: list[Any]) -> tuple[Any, ...]:
     driver, t_ms, received_ms, lat, lng, accuracy, speed, heading, source = row
     at, received_at = from_ms(t_ms), from_ms(received_ms)
-    return (UUID(bytes=driver), operator_id, at, received_at, lat, lng, accuracy, speed, heading, source)
+    return UUID(bytes=driver), operator_id, at, received_at, lat, lng, accuracy, speed, heading, source

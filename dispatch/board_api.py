@@ -1,0 +1,179 @@
+"""The board and tracking over HTTP: the polling twins of the viewer socket, decisions, and the platform's numbers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from dispatch.tick import Dispatcher
+from dispatch.views import BoardViews
+from kernel import ids
+from kernel.access import Permission, Principal, Who
+from kernel.db import Connection, Reason, Record
+from kernel.errors import Problem
+from kernel.http import Ctx, Rate, Route
+from kernel.ids import Kind, show_or_none
+
+
+class DecisionPath(msgspec.Struct, frozen=True):
+    """Which delivery's decisions."""
+
+    delivery_id: str
+
+
+class OrderPath(msgspec.Struct, frozen=True):
+    """Which order."""
+
+    id: str
+
+
+class CandidateView(msgspec.Struct, frozen=True):
+    """A driver who could have had it."""
+
+    driver_id: str
+    driver_name: str | None
+    total: int
+    to_pickup_s: int
+    terms: dict[str, int]
+    took_other_job: bool
+
+
+class DecisionView(msgspec.Struct, frozen=True):
+    """One decision: who, at what price, instead of whom."""
+
+    at: datetime
+    outcome: str
+    driver_id: str | None
+    driver_name: str | None
+    terms: dict[str, int]
+    total: int | None
+    runners_up: list[CandidateView]
+    excluded: dict[str, int]
+    method: str
+
+
+class Decisions(msgspec.Struct, frozen=True):
+    """The decisions about one delivery, newest first."""
+
+    data: list[DecisionView]
+
+
+class PlatformMetrics(msgspec.Struct, frozen=True):
+    """How the platform is doing."""
+
+    tick_ms: dict[str, float]
+    deliveries: dict[str, int]
+    offers: dict[str, int]
+    drivers: dict[str, int]
+
+
+async def get_board(ctx: Ctx) -> dict[str, Any]:
+    """The dispatch board as one object"""
+    return await ctx.need(BoardViews).board(ctx.principal)
+
+
+async def get_tracking(ctx: Ctx) -> dict[str, Any]:
+    """What the customer sees, by a tracking link's token"""
+    principal = ctx.principal
+    if principal.who is not Who.TRACKER or principal.delivery_id is None:
+        raise Problem("forbidden", "This needs a tracking link's token.")
+    return await ctx.need(BoardViews).tracking(principal.business(), principal.delivery_id)
+
+
+async def get_order_tracking(ctx: Ctx, path: OrderPath) -> dict[str, Any]:
+    """Where is my order? The same object as on the viewer socket"""
+    principal = ctx.principal
+    order_id = ids.parse(Kind.ORDER, path.id)
+    if principal.who is Who.TRACKER and principal.delivery_id != order_id:
+        raise Problem("not_found", "There is no order with this id.")
+    async with ctx.db.tenant_tx(principal.business(), readonly=True) as con:
+        customer_id = await con.fetchval("SELECT customer_id FROM orders WHERE id = $1", order_id)
+    if customer_id is None or (principal.who is Who.CUSTOMER and customer_id != principal.customer_id):
+        raise Problem("not_found", "There is no order with this id.")
+    return await ctx.need(BoardViews).tracking(principal.business(), order_id)
+
+
+async def get_decisions(ctx: Ctx, path: DecisionPath) -> Decisions:
+    """Why this driver? The decisions about a delivery, term by term"""
+    delivery_id = ids.parse(Kind.DELIVERY, path.delivery_id)
+    if ctx.principal.who is Who.ADMIN:
+        async with ctx.db.platform_tx(Reason.ADMIN, readonly=True) as con:
+            return await _decisions(con, delivery_id, ctx.principal)
+    async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
+        return await _decisions(con, delivery_id, ctx.principal)
+
+
+async def _decisions(con: Connection, delivery_id: UUID, principal: Principal) -> Decisions:
+    if not await con.fetchval(
+        "SELECT 1 FROM deliveries WHERE id = $1 AND operator_id = $2", delivery_id, principal.operator()
+    ):
+        raise Problem("not_found", "There is no delivery with this id.")
+    rows = await con.fetch(
+        "SELECT * FROM dispatch_decisions WHERE delivery_id = $1 ORDER BY at DESC, id DESC LIMIT 20", delivery_id
+    )
+    known = {row["id"]: row["name"] for row in await con.fetch("SELECT id, name FROM driver_profiles")}
+    return Decisions([_decision(row, known) for row in rows])
+
+
+def _decision(row: Record, known: dict[UUID, str]) -> DecisionView:
+    why = row["explanation"]
+    chosen = why["chosen"] or {"terms": {}, "total": None}
+    return DecisionView(
+        at=row["at"],
+        outcome=row["outcome"],
+        driver_id=show_or_none(Kind.DRIVER, row["driver_id"]),
+        driver_name=known.get(row["driver_id"]),
+        terms=chosen["terms"],
+        total=chosen["total"],
+        runners_up=[
+            CandidateView(
+                driver_id=ids.show(Kind.DRIVER, UUID(other["driver_id"])),
+                driver_name=known.get(UUID(other["driver_id"])),
+                total=other["total"],
+                to_pickup_s=other["to_pickup_s"],
+                terms=other["terms"],
+                took_other_job=other["took_other_job"],
+            )
+            for other in why["runners_up"]
+        ],
+        excluded=why["excluded"],
+        method=why["method"],
+    )
+
+
+async def get_platform_metrics(ctx: Ctx) -> PlatformMetrics:
+    """How the platform is doing"""
+    operator_id = ctx.principal.operator()
+    ticks = sorted(ctx.need(Dispatcher).tick_ms)
+    async with ctx.db.platform_tx(Reason.ADMIN, readonly=True) as con:
+        deliveries = await con.fetch(
+            "SELECT status, count(*) AS n FROM deliveries WHERE operator_id = $1 GROUP BY 1", operator_id
+        )
+        offers = await con.fetch(
+            "SELECT status, count(*) AS n FROM offers WHERE operator_id = $1 GROUP BY 1", operator_id
+        )
+        drivers = await con.fetch(
+            "SELECT state AS status, count(*) AS n FROM driver_profiles WHERE operator_id = $1 GROUP BY 1", operator_id
+        )
+    return PlatformMetrics(
+        tick_ms={"p50": _quantile(ticks, 0.5), "p95": _quantile(ticks, 0.95)},
+        deliveries={row["status"]: row["n"] for row in deliveries},
+        offers={row["status"]: row["n"] for row in offers},
+        drivers={row["status"]: row["n"] for row in drivers},
+    )
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2) if ordered else 0.0
+
+
+ROUTES = (
+    Route("GET", "/api/v1/dispatch/board", get_board, Permission.BOARD_READ, Rate.READ),
+    Route("GET", "/api/v1/dispatch/decisions/{delivery_id}", get_decisions, Permission.BOARD_READ, Rate.READ),
+    Route("GET", "/api/v1/track", get_tracking, Permission.TRACK, Rate.READ),
+    Route("GET", "/api/v1/orders/{id}/tracking", get_order_tracking, Permission.TRACK, Rate.READ),
+    Route("GET", "/api/v1/admin/platform-metrics", get_platform_metrics, Permission.PLATFORM_READ, Rate.READ),
+)

@@ -1,0 +1,260 @@
+"""The delivery API: quotes and deliveries for shops of any kind."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from dispatch import quotes, service
+from dispatch.delivery import DeliveryStatus
+from dispatch.proof import ProofStore
+from dispatch.service import NewDelivery, Place
+from kernel import ids
+from kernel.access import Permission, Who
+from kernel.db import Connection, one
+from kernel.errors import Problem, invalid
+from kernel.http import Ctx, Page, Rate, Route
+from kernel.ids import Kind, new_id, show
+from kernel.money import Minor
+from kernel.paging import page_of
+from tenancy.tokens import TrackingLinks
+
+
+class NewQuote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From where to where; a store of the business or any pickup place."""
+
+    dropoff: Place
+    store_id: str | None = None
+    pickup: Place | None = None
+    ready_at: datetime | None = None
+
+
+class QuoteView(msgspec.Struct, frozen=True):
+    """A price and a promise, until it expires."""
+
+    id: str
+    distance_m: int
+    fee_minor: int
+    currency: str
+    promised_at: datetime
+    expires_at: datetime
+
+
+class DeliveryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A delivery to be made."""
+
+    dropoff: Place
+    store_id: str | None = None
+    pickup: Place | None = None
+    quote_id: str | None = None
+    external_id: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    items: Annotated[str, Meta(max_length=500)] = ""
+    ready_at: datetime | None = None
+    tip_minor: Minor = 0
+    cash_to_collect_minor: Minor = 0
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery."""
+
+    id: str
+    status: str
+    version: int
+    short_code: str
+    business_id: str
+    store_id: str | None
+    order_id: str | None
+    external_id: str | None
+    driver_id: str | None
+    items: str
+    distance_m: int
+    fee_minor: int
+    driver_pay_minor: int
+    tip_minor: int
+    cash_to_collect_minor: int
+    currency: str
+    ready_at: datetime
+    promised_at: datetime
+    created_at: datetime
+    status_reason: str
+    tracking_url: str
+
+
+class DeliveryList(msgspec.Struct, frozen=True):
+    """A page of deliveries, newest first."""
+
+    data: list[DeliveryView]
+    has_more: bool
+    next_cursor: str
+
+
+class DeliveryPath(msgspec.Struct, frozen=True):
+    """Which delivery."""
+
+    id: str
+
+    def delivery_id(self) -> UUID:
+        """Return the id, or raise `not_found`."""
+        return ids.parse(Kind.DELIVERY, self.id)
+
+
+class DeliveryQuery(Page, frozen=True, forbid_unknown_fields=True):
+    """A page of deliveries, of one status or all."""
+
+    status: DeliveryStatus | None = None
+
+
+class CancelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+async def create_quote(ctx: Ctx, body: NewQuote) -> web.StreamResponse:
+    """Ask what a delivery would cost and when it would be there"""
+    business_id, now = ctx.principal.business(), ctx.clock.now()
+    ready_at = _ready_at(body.ready_at, now)
+    async with ctx.once(business_id) as once:
+        pickup, _ = await _pickup(once.con, body.store_id, body.pickup)
+        quote_id, terms, expires_at = await quotes.make(
+            once.con, business_id=business_id, pickup=pickup, dropoff=body.dropoff, ready_at=ready_at, now=now
+        )
+        view = QuoteView(
+            show(Kind.QUOTE, quote_id),
+            terms.distance_m,
+            terms.fee_minor,
+            terms.currency,
+            terms.promised_at,
+            expires_at,
+        )
+        return await once.reply(201, view)
+
+
+async def create_delivery(ctx: Ctx, body: DeliveryBody) -> web.StreamResponse:
+    """Create a delivery"""
+    principal, now = ctx.principal, ctx.clock.now()
+    business_id = principal.business()
+    ready_at = _ready_at(body.ready_at, now)
+    async with ctx.once(business_id) as once:
+        con = once.con
+        pickup, store_id = await _pickup(con, body.store_id, body.pickup)
+        business = await quotes.business_row(con, business_id)
+        quote_id = None if body.quote_id is None else ids.parse(Kind.QUOTE, body.quote_id)
+        if quote_id is None:
+            terms = quotes.terms_for(quotes.pricing_of(business), pickup, body.dropoff, ready_at)
+        else:
+            terms = await quotes.redeem(con, quote_id, pickup, body.dropoff, now)
+        new = NewDelivery(
+            id=new_id(),
+            operator_id=principal.operator(),
+            business_id=business_id,
+            store_id=store_id,
+            quote_id=quote_id,
+            external_id=body.external_id,
+            pickup=pickup,
+            dropoff=body.dropoff,
+            distance_m=terms.distance_m,
+            fee_minor=terms.fee_minor,
+            driver_pay_minor=terms.driver_pay_minor,
+            currency=terms.currency,
+            ready_at=ready_at,
+            promised_at=terms.promised_at,
+            uses_shared_pool=business["uses_shared_pool"],
+            items=body.items,
+            tip_minor=body.tip_minor,
+            cash_to_collect_minor=body.cash_to_collect_minor,
+        )
+        await service.create(con, new, now)
+        return await once.reply(201, await _read(ctx, con, new.id))
+
+
+async def list_deliveries(ctx: Ctx, query: DeliveryQuery) -> DeliveryList:
+    """List deliveries, newest first"""
+    async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
+        rows, has_more, next_cursor = await page_of(
+            con,
+            "SELECT * FROM deliveries WHERE business_id = $1 AND ($2::text IS NULL OR status = $2)",
+            (ctx.principal.business(), query.status),
+            query,
+        )
+    return DeliveryList([_view(ctx, row) for row in rows], has_more, next_cursor)
+
+
+async def get_delivery(ctx: Ctx, path: DeliveryPath) -> DeliveryView:
+    """Get one delivery"""
+    async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
+        return await _read(ctx, con, path.delivery_id())
+
+
+async def cancel_delivery(ctx: Ctx, path: DeliveryPath, body: CancelBody) -> DeliveryView:
+    """Cancel a delivery that was not picked up yet"""
+    async with ctx.db.tenant_tx(ctx.principal.business()) as con:
+        delivery_id = path.delivery_id()
+        await service.cancel(con, delivery_id, reason=body.reason, at=ctx.clock.now())
+        return await _read(ctx, con, delivery_id)
+
+
+async def get_proof(ctx: Ctx, path: DeliveryPath) -> web.StreamResponse:
+    """Get a delivery's proof photo"""
+    return await _photo(ctx, path.delivery_id())
+
+
+async def get_tracked_proof(ctx: Ctx) -> web.StreamResponse:
+    """Get the proof photo of the delivery behind a tracking link"""
+    if ctx.principal.who is not Who.TRACKER or ctx.principal.delivery_id is None:
+        raise Problem("forbidden", "This needs a tracking link's token.")
+    return await _photo(ctx, ctx.principal.delivery_id)
+
+
+async def _photo(ctx: Ctx, delivery_id: UUID) -> web.StreamResponse:
+    async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
+        row = one(
+            await con.fetchrow(
+                "SELECT path FROM proofs WHERE delivery_id = $1 ORDER BY created_at DESC LIMIT 1", delivery_id
+            ),
+            "proof",
+        )
+    data = await ctx.need(ProofStore).get(row["path"])
+    return web.Response(body=data, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+
+def _ready_at(asked: datetime | None, now: datetime) -> datetime:
+    if asked is None:
+        return now
+    if asked.tzinfo is None:
+        raise invalid("ready_at", "Give the time zone: 2026-05-01T12:00:00Z.")
+    return max(asked, now)
+
+
+async def _pickup(con: Connection, store_id: str | None, pickup: Place | None) -> tuple[Place, UUID | None]:
+    if (store_id is None) == (pickup is None):
+        raise invalid("pickup", "Give either store_id or pickup.")
+    if pickup is not None:
+        return pickup, None
+    assert store_id is not None
+    row = one(await con.fetchrow("SELECT * FROM stores WHERE id = $1", ids.parse(Kind.STORE, store_id)), "store")
+    return Place(row["name"], row["address"], row["lat"], row["lng"], row["phone"]), row["id"]
+
+
+async def _read(ctx: Ctx, con: Connection, delivery_id: UUID) -> DeliveryView:
+    return _view(ctx, one(await con.fetchrow("SELECT * FROM deliveries WHERE id = $1", delivery_id), "delivery"))
+
+
+def _view(ctx: Ctx, row: Any) -> DeliveryView:
+    return DeliveryView(**service.public(row), tracking_url=ctx.need(TrackingLinks).url(row["business_id"], row["id"]))
+
+
+ROUTES = (
+    Route("POST", "/api/v1/quotes", create_quote, Permission.DELIVERIES_WRITE, Rate.WRITE, 201),
+    Route("POST", "/api/v1/deliveries", create_delivery, Permission.DELIVERIES_WRITE, Rate.WRITE, 201),
+    Route("GET", "/api/v1/deliveries", list_deliveries, Permission.DELIVERIES_READ, Rate.READ),
+    Route("GET", "/api/v1/deliveries/{id}", get_delivery, Permission.DELIVERIES_READ, Rate.READ),
+    Route("POST", "/api/v1/deliveries/{id}/cancel", cancel_delivery, Permission.DELIVERIES_WRITE, Rate.WRITE),
+    Route("GET", "/api/v1/deliveries/{id}/proof", get_proof, Permission.DELIVERIES_READ, Rate.READ),
+    Route("GET", "/api/v1/track/proof", get_tracked_proof, Permission.TRACK, Rate.READ),
+)

@@ -1,0 +1,163 @@
+"""The drivers' desk: what a driver's app needs to know, and each action carried out once.
+
+An action's outcome is kept under the id the phone made, in the transaction of its effect: asked again it answers the
+same and changes nothing. A refusal is an outcome too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from dispatch import offers, service
+from kernel import ids
+from kernel.access import Principal
+from kernel.clock import Clock, from_ms
+from kernel.db import Connection, Database, Record, one
+from kernel.errors import CODES, Problem
+from kernel.ids import Kind, show
+from tracking.wire import AvailabilityAction, DriverAction, OfferReply, ProofRef, StatusAction
+
+DEVICE_TIME_BACK_MAX: Final = timedelta(hours=24)
+DONE: Final = "done"
+
+
+class Desk:
+    """Implements tracking's `DriverDesk`."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    async def state(self, principal: Principal) -> dict[str, Any]:
+        """Return the driver, his open offers and his route."""
+        driver_id = principal.driver()
+        async with self._db.driver_tx(driver_id, readonly=True) as con:
+            driver = one(await con.fetchrow("SELECT * FROM driver_profiles WHERE id = $1", driver_id), "driver")
+            open_offers = await offers.open_for(con, driver_id, self._clock.now())
+            version, stops, _ = await route_of(con, driver_id)
+        return {
+            "driver": {
+                "id": show(Kind.DRIVER, driver_id),
+                "name": driver["name"],
+                "vehicle": driver["vehicle"],
+                "state": driver["state"],
+            },
+            "offers": open_offers,
+            "route": {"version": version, "stops": stops},
+        }
+
+    async def act(self, principal: Principal, action: DriverAction) -> None:
+        """Carry out an action once; raises its refusal, the same one each time it is asked."""
+        driver_id = principal.driver()
+        refusal: Problem | None = None
+        async with self._db.driver_tx(driver_id) as con:
+            kept = await con.fetchval(
+                "SELECT outcome FROM driver_actions WHERE driver_id = $1 AND action_id = $2", driver_id, action.id
+            )
+            if kept is not None:
+                _raise_kept(kept)
+                return
+            at = device_time(action.t, self._clock.now())
+            try:
+                async with con.transaction():
+                    await _ACTIONS[type(action)](con, driver_id, action, at, self._clock.now())
+            except Problem as problem:
+                refusal = problem
+            outcome = DONE if refusal is None else f"{refusal.code}: {refusal.detail}"
+            await con.execute(
+                """INSERT INTO driver_actions (driver_id, action_id, kind, outcome, device_at)
+                   VALUES ($1, $2, $3, $4, $5)""",
+                driver_id,
+                action.id,
+                type(action).__struct_config__.tag,
+                outcome,
+                at,
+            )
+        if refusal is not None:
+            raise refusal
+
+
+def device_time(t_ms: int, now: datetime) -> datetime:
+    """Return when the phone says it happened, as far as that can be believed: not in the future, not over a day ago."""
+    return min(max(from_ms(min(t_ms, 2**42)), now - DEVICE_TIME_BACK_MAX), now)
+
+
+def _raise_kept(outcome: str) -> None:
+    code, _, detail = outcome.partition(": ")
+    if code in CODES:
+        raise Problem(code, detail)
+
+
+async def _offer_reply(con: Connection, driver_id: UUID, action: OfferReply, at: datetime, now: datetime) -> None:
+    offer_id = ids.parse(Kind.OFFER, action.offer_id)
+    if action.reply == "accept":
+        await offers.accept(con, driver_id=driver_id, offer_id=offer_id, now=now)
+    else:
+        await offers.decline(con, driver_id=driver_id, offer_id=offer_id, reason=action.reason, now=now)
+
+
+async def _status(con: Connection, driver_id: UUID, action: StatusAction, at: datetime, now: datetime) -> None:
+    await service.driver_reports(
+        con,
+        driver_id=driver_id,
+        delivery_id=ids.parse(Kind.DELIVERY, action.delivery_id),
+        status=action.status,
+        at=at,
+        reason=action.reason,
+    )
+
+
+async def _proof_ref(con: Connection, driver_id: UUID, action: ProofRef, at: datetime, now: datetime) -> None:
+    proof_id = ids.parse(Kind.PROOF, action.proof_id)
+    delivery_id = ids.parse(Kind.DELIVERY, action.delivery_id)
+    one(await con.fetchrow("SELECT 1 FROM proofs WHERE id = $1 AND delivery_id = $2", proof_id, delivery_id), "proof")
+
+
+async def _availability(
+    con: Connection, driver_id: UUID, action: AvailabilityAction, at: datetime, now: datetime
+) -> None:
+    await service.set_availability(con, driver_id=driver_id, asked=action.state, at=now)
+
+
+_ACTIONS: Final[dict[type[Any], Callable[[Connection, UUID, Any, datetime, datetime], Awaitable[None]]]] = {
+    OfferReply: _offer_reply,
+    StatusAction: _status,
+    ProofRef: _proof_ref,
+    AvailabilityAction: _availability,
+}
+
+
+async def route_of(con: Connection, driver_id: UUID) -> tuple[int, list[dict[str, Any]], Record | None]:
+    """Return (version, stops still to go in order, the next one) of a driver's route."""
+    version = await con.fetchval("SELECT route_version FROM driver_profiles WHERE id = $1", driver_id)
+    rows = await con.fetch(
+        """SELECT s.*, d.status, d.short_code, d.items, d.ready_at, d.cash_to_collect_minor, d.currency, d.promised_at
+           FROM stops s JOIN deliveries d ON d.business_id = s.business_id AND d.id = s.delivery_id
+           WHERE s.driver_id = $1 AND s.done_at IS NULL AND d.status NOT IN ('delivered', 'canceled', 'returned')
+           ORDER BY s.route_position, s.id""",
+        driver_id,
+    )
+    return version or 0, [_stop(row) for row in rows], rows[0] if rows else None
+
+
+def _stop(row: Record) -> dict[str, Any]:
+    return {
+        "delivery_id": show(Kind.DELIVERY, row["delivery_id"]),
+        "kind": row["kind"],
+        "status": row["status"],
+        "short_code": row["short_code"],
+        "items": row["items"],
+        "name": row["name"],
+        "phone": row["phone"],
+        "address": row["address"],
+        "lat": row["lat"],
+        "lng": row["lng"],
+        "instructions": row["instructions"],
+        "ready_at": row["ready_at"],
+        "promised_at": row["promised_at"],
+        "cash_to_collect_minor": row["cash_to_collect_minor"],
+        "currency": row["currency"],
+    }

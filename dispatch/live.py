@@ -1,0 +1,109 @@
+"""What happened becomes what people see: consumers of events publish whole objects to the topics they concern.
+
+An object is read when it is published, so handling an event twice, or late, says the newest twice. Each business'
+topic is fed from that business' own transaction: what row level security hides there can't be published.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from dispatch import offers
+from dispatch.desk import route_of
+from dispatch.views import BoardViews
+from geo.fence import RADIUS_M
+from kernel import keys
+from kernel.db import Connection, Database
+from kernel.errors import Problem
+from kernel.events import Event, EventType
+from kernel.ids import Kind, show
+from tracking.fences import Fences, NextStop
+from tracking.push import DriverPush
+from tracking.recovery import Facts
+from tracking.wire import Offer, OfferGone, Route
+
+
+class LiveFacts:
+    """Publishes to boards, customers and drivers."""
+
+    def __init__(self, db: Database, views: BoardViews, facts: Facts, push: DriverPush, fences: Fences) -> None:
+        self._db = db
+        self._views = views
+        self._facts = facts
+        self._push = push
+        self._fences = fences
+
+    async def on_delivery(self, con: Connection, event: Event) -> None:
+        """A delivery changed: tell both boards and its customer, and show its driver's new state."""
+        assert event.business_id is not None
+        delivery = await self._views.delivery(con, event.subject)
+        if delivery is not None:
+            await self._facts.publish(keys.board_topic(event.operator_id), [delivery])
+        async with self._db.tenant_tx(event.business_id, readonly=True) as own:
+            delivery = await self._views.delivery(own, event.subject)
+        if delivery is not None:
+            await self._facts.publish(keys.business_topic(event.business_id), [delivery])
+        await self.tell_customer(event.business_id, event.subject)
+        if event.driver_id is not None:
+            await self._tell_boards_of_driver(con, event.operator_id, event.driver_id, {event.business_id})
+
+    async def on_driver(self, con: Connection, event: Event) -> None:
+        """A driver came, left, or has other work: show him where he may be seen."""
+        assert event.driver_id is not None
+        await self._tell_boards_of_driver(con, event.operator_id, event.driver_id, set())
+
+    async def on_offer(self, con: Connection, event: Event) -> None:
+        """An offer was sent or closed: tell the driver's phone."""
+        assert event.driver_id is not None
+        if event.type is EventType.OFFER_SENT:
+            await self._push.push(event.driver_id, Offer(event.data))
+        else:
+            await self._push.push(event.driver_id, OfferGone(event.data["id"], event.data["status"]))
+
+    async def on_route(self, con: Connection, event: Event) -> None:
+        """A driver's stops changed: send him his whole route and set the fence of his next stop."""
+        if event.driver_id is None:
+            return
+        version, stops, next_stop = await route_of(con, event.driver_id)
+        fence = None
+        if next_stop is not None:
+            fence = NextStop(
+                next_stop["delivery_id"],
+                next_stop["business_id"],
+                next_stop["kind"],
+                next_stop["lat"],
+                next_stop["lng"],
+                RADIUS_M,
+            )
+        await self._fences.put(event.operator_id, event.driver_id, fence)
+        await self._push.push(event.driver_id, Route(version, stops))
+
+    async def tell_customer(self, business_id: UUID, delivery_id: UUID) -> None:
+        """Publish the customer's object of a delivery, or of an order that will become one."""
+        try:
+            tracking = await self._views.tracking(business_id, delivery_id)
+        except Problem:  # the link has ended: nobody may look any more
+            return
+        await self._facts.publish(keys.delivery_topic(delivery_id), [tracking])
+
+    async def _tell_boards_of_driver(
+        self, con: Connection, operator_id: UUID, driver_id: UUID, business_ids: set[UUID]
+    ) -> None:
+        gone = {"kind": "gone", "id": show(Kind.DRIVER, driver_id)}
+        driver = await self._views.driver(con, operator_id, driver_id)
+        await self._facts.publish(keys.board_topic(operator_id), [driver or gone])
+        concerned = await con.fetch(
+            """SELECT business_id FROM driver_business_assignments WHERE driver_id = $1
+               UNION SELECT business_id FROM deliveries
+                     WHERE driver_id = $1 AND status NOT IN ('delivered', 'canceled', 'returned')""",
+            driver_id,
+        )
+        for business_id in business_ids | {row["business_id"] for row in concerned}:
+            async with self._db.tenant_tx(business_id, readonly=True) as own:
+                seen = await self._views.driver(own, operator_id, driver_id)
+            await self._facts.publish(keys.business_topic(business_id), [seen or gone])
+
+
+async def on_delivery_canceled(con: Connection, event: Event) -> None:
+    """A canceled delivery's offer is taken back."""
+    await offers.revoke_for(con, event.subject, "canceled", event.created_at)

@@ -1,0 +1,205 @@
+"""Offers: sent by the dispatcher's plan, answered by one driver, closed exactly once.
+
+Locks are always taken in one order, offer before delivery before driver: races end in an answer, not in a deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from dispatch import service
+from dispatch.delivery import DeliveryEvent, DeliveryStatus
+from dispatch.offer import OFFER, OFFER_TTL_S, OfferEvent, OfferStatus
+from kernel import metrics
+from kernel.db import Connection, Record, act_for, one
+from kernel.errors import Problem
+from kernel.events import EventType, event
+from kernel.ids import Kind, new_id, show
+from kernel.machine import IllegalTransition
+from kernel.outbox import emit
+
+
+async def send(
+    con: Connection,
+    *,
+    operator_id: UUID,
+    driver_id: UUID,
+    delivery_id: UUID,
+    version: int,
+    terms: dict[str, Any],
+    now: datetime,
+) -> UUID | None:
+    """Offer a delivery to a driver if both are still as the plan saw them; return the offer's id. Platform path.
+
+    The version check drops what changed since the snapshot; the unique indexes have the last word.
+    """
+    offer_id, expires_at = new_id(), now + timedelta(seconds=OFFER_TTL_S)
+    try:
+        async with con.transaction():
+            row = await con.fetchrow(
+                "SELECT * FROM deliveries WHERE id = $1 AND version = $2 AND status = 'pending' FOR UPDATE",
+                delivery_id,
+                version,
+            )
+            if row is None:
+                metrics.plan_dropped.labels("delivery_changed").inc()
+                return None
+            free = await con.fetchval(
+                "SELECT 1 FROM driver_profiles WHERE id = $1 AND state = 'available' FOR SHARE", driver_id
+            )
+            if not free:
+                metrics.plan_dropped.labels("driver_changed").inc()
+                return None
+            await con.execute(
+                """INSERT INTO offers (id, operator_id, driver_id, status, terms, sent_at, expires_at)
+                   VALUES ($1, $2, $3, 'sent', $4, $5, $6)""",
+                offer_id, operator_id, driver_id, terms, now, expires_at,
+            )  # fmt: skip
+            await con.execute(
+                """INSERT INTO offer_deliveries (offer_id, business_id, delivery_id, driver_id, expires_at)
+                   VALUES ($1, $2, $3, $4, $5)""",
+                offer_id, row["business_id"], delivery_id, driver_id, expires_at,
+            )  # fmt: skip
+            await service.advance(con, row, DeliveryEvent.OFFER, source="system", at=now)
+            offer = one(await con.fetchrow("SELECT * FROM offers WHERE id = $1", offer_id), "offer")
+            await _tell(con, offer, EventType.OFFER_SENT, now)
+    except asyncpg.UniqueViolationError:
+        metrics.plan_dropped.labels("already_held").inc()
+        return None
+    metrics.offers.labels("sent").inc()
+    return offer_id
+
+
+async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datetime) -> None:
+    """The driver takes the work. In a driver's transaction. Raises `offer_gone` when he is too late; twice is fine."""
+    offer = await _lock(con, offer_id)
+    if offer["status"] == OfferStatus.ACCEPTED:
+        return
+    if offer["status"] == OfferStatus.SENT and offer["expires_at"] <= now:
+        raise Problem("offer_gone", "The offer has expired.")
+    await _close(con, offer, OfferEvent.ACCEPT, now)
+    for held in await _deliveries(con, offer_id):
+        await act_for(con, held["business_id"])
+        row = await service.lock(con, held["delivery_id"])
+        try:
+            await service.advance(con, row, DeliveryEvent.ASSIGN, source="driver", at=now, driver_id=driver_id)
+        except IllegalTransition:
+            raise Problem("offer_gone", "The delivery was canceled.") from None
+        await con.execute(
+            """UPDATE stops SET driver_id = $2, route_position = CASE kind WHEN 'pickup' THEN 1 ELSE 2 END
+               WHERE delivery_id = $1""",
+            held["delivery_id"],
+            driver_id,
+        )
+    await service.take_work(con, driver_id, now)
+
+
+async def decline(con: Connection, *, driver_id: UUID, offer_id: UUID, reason: str, now: datetime) -> None:
+    """The driver says no; the delivery goes to the next one. In a driver's transaction. Twice is fine."""
+    offer = await _lock(con, offer_id)
+    if offer["status"] == OfferStatus.DECLINED:
+        return
+    await _close(con, offer, OfferEvent.DECLINE, now, reason)
+    await _give_back(con, offer_id, now, narrow=True)
+
+
+async def expire_due(con: Connection, now: datetime) -> int:
+    """Close offers nobody answered in time; return how many. Platform path."""
+    due = await con.fetch(
+        "SELECT * FROM offers WHERE status = 'sent' AND expires_at <= $1 ORDER BY expires_at FOR UPDATE SKIP LOCKED",
+        now,
+    )
+    for offer in due:
+        await _close(con, offer, OfferEvent.EXPIRE, now)
+        await _give_back(con, offer["id"], now)
+    return len(due)
+
+
+async def revoke_for(con: Connection, delivery_id: UUID, reason: str, now: datetime) -> None:
+    """Take back the open offer of a delivery, if there is one. Platform path."""
+    offer = await con.fetchrow(
+        """SELECT o.* FROM offers o JOIN offer_deliveries od ON od.offer_id = o.id
+           WHERE od.delivery_id = $1 AND o.status = 'sent' FOR UPDATE OF o""",
+        delivery_id,
+    )
+    if offer is not None:
+        await _close(con, offer, OfferEvent.REVOKE, now, reason)
+        await _give_back(con, offer["id"], now)
+
+
+async def open_for(con: Connection, driver_id: UUID, now: datetime) -> list[dict[str, Any]]:
+    """Return a driver's open offers. In a driver's transaction."""
+    rows = await con.fetch(
+        "SELECT * FROM offers WHERE driver_id = $1 AND status = 'sent' AND expires_at > $2", driver_id, now
+    )
+    return [public(row) for row in rows]
+
+
+def public(offer: Record) -> dict[str, Any]:
+    """Return an offer as its driver sees it."""
+    return {
+        "id": show(Kind.OFFER, offer["id"]),
+        "status": offer["status"],
+        "sent_at": offer["sent_at"],
+        "expires_at": offer["expires_at"],
+        **offer["terms"],
+    }
+
+
+async def _lock(con: Connection, offer_id: UUID) -> Record:
+    return one(await con.fetchrow("SELECT * FROM offers WHERE id = $1 FOR UPDATE", offer_id), "offer")
+
+
+async def _deliveries(con: Connection, offer_id: UUID) -> Sequence[Record]:
+    return await con.fetch("SELECT * FROM offer_deliveries WHERE offer_id = $1 ORDER BY delivery_id", offer_id)
+
+
+_EVENTS = {
+    OfferStatus.ACCEPTED: EventType.OFFER_ACCEPTED,
+    OfferStatus.DECLINED: EventType.OFFER_DECLINED,
+    OfferStatus.EXPIRED: EventType.OFFER_EXPIRED,
+    OfferStatus.REVOKED: EventType.OFFER_REVOKED,
+}
+
+
+async def _close(con: Connection, offer: Record, happened: OfferEvent, now: datetime, reason: str = "") -> None:
+    try:
+        status = OFFER.next(OfferStatus(offer["status"]), happened)
+    except IllegalTransition:
+        raise Problem("offer_gone", f"The offer is {offer['status']}.") from None
+    after = await con.fetchrow(
+        "UPDATE offers SET status = $2, reason = $3, answered_at = $4 WHERE id = $1 RETURNING *",
+        offer["id"], status.value, reason, now,
+    )  # fmt: skip
+    assert after is not None
+    metrics.offers.labels(status.value).inc()
+    await _tell(con, after, _EVENTS[status], now)
+
+
+async def _give_back(con: Connection, offer_id: UUID, now: datetime, *, narrow: bool = False) -> None:
+    for held in await _deliveries(con, offer_id):
+        if narrow:
+            await act_for(con, held["business_id"])
+        row = await service.lock(con, held["delivery_id"])
+        if row["status"] == DeliveryStatus.OFFERED and held["holds"]:
+            await service.advance(con, row, DeliveryEvent.OFFER_LOST, source="system", at=now)
+    await con.execute("UPDATE offer_deliveries SET holds = false WHERE offer_id = $1 AND holds", offer_id)
+
+
+async def _tell(con: Connection, offer: Record, kind: EventType, now: datetime) -> None:
+    await emit(
+        con,
+        event(
+            kind,
+            at=now,
+            operator_id=offer["operator_id"],
+            driver_id=offer["driver_id"],
+            subject=offer["id"],
+            data=public(offer),
+        ),
+    )

@@ -1,0 +1,66 @@
+"""The door to the planner's process: bounded in time, and a process that dies costs one tick, not the service."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Final, TypeVar
+
+from dispatch import worker
+from geo.point import Point
+from geo.travel import TravelTimes, Vehicle
+from kernel.log import get_logger
+
+ANSWER_MAX_S: Final = 10.0
+
+T = TypeVar("T")
+log = get_logger(__name__)
+
+
+class PlannerAway(Exception):
+    """The planner's process died or overran; the next call gets a new one."""
+
+
+class Planner:
+    """One process that prices and solves."""
+
+    def __init__(self, make_travel: Callable[[], TravelTimes]) -> None:
+        self._make_travel = make_travel
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def answer(self, question: worker.Question) -> worker.Answer:
+        """Return the plan for one tick; raises `PlannerAway`."""
+        return await self._call(worker.answer, question)
+
+    async def leg_seconds(self, legs: list[tuple[Point, Point, Vehicle]]) -> list[int]:
+        """Return the travel seconds of single legs; raises `PlannerAway`."""
+        return await self._call(worker.leg_seconds, legs)
+
+    async def _call(self, work: Callable[..., T], argument: object) -> T:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                1,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=worker.start,
+                initargs=(self._make_travel,),
+            )
+        future = self._pool.submit(work, argument)
+        try:
+            async with asyncio.timeout(ANSWER_MAX_S):
+                return await asyncio.wrap_future(future)
+        except (BrokenProcessPool, TimeoutError) as error:
+            self.close(kill=True)
+            raise PlannerAway(f"{type(error).__name__}") from None
+
+    def close(self, *, kill: bool = False) -> None:
+        """End the process."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        if kill:
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,295 @@
+"""The dispatcher: snapshot → plan → commit, once a second and as soon as something changed, for each operator.
+
+One dispatcher works at a time on an operator (a lock), but correctness does not rest on that: each offer is committed with a
+version check, and the database itself refuses a second holder of a delivery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from dispatch import offers
+from dispatch.engine.explain import Candidate, Explanation
+from dispatch.offer import DECLINE_COOLDOWN_S
+from dispatch.planner import Planner
+from dispatch.worker import Answer, FreeDriver, OpenJob, Question
+from geo.point import Point
+from geo.travel import Vehicle
+from kernel import metrics
+from kernel.clock import Clock, to_ms
+from kernel.db import Connection, Database, Reason, Record
+from kernel.events import EventType, event
+from kernel.ids import Kind, new_id, show
+from kernel.outbox import emit
+from tracking.live import STALE_AFTER_MS, LivePositions
+
+PERIOD_S: Final = 1.0
+SETTLE_S: Final = 0.05
+LEAD_S: Final = 900
+JOBS_MAX: Final = 500
+NEAREST_COUNT: Final = 24
+TICKS_KEPT: Final = 600
+FAIRNESS_WINDOW_H: Final = 8
+
+_JOBS: Final = """
+SELECT d.id, d.business_id, d.version, d.ready_at, d.promised_at, d.uses_shared_pool, d.created_at, d.driver_pay_minor,
+       d.tip_minor, d.currency, d.distance_m, d.unassigned_reason, b.name AS business_name,
+       p.lat AS p_lat, p.lng AS p_lng, p.name AS p_name, p.address AS p_address,
+       q.lat AS q_lat, q.lng AS q_lng, q.address AS q_address,
+       ARRAY(SELECT o.driver_id FROM offer_deliveries od JOIN offers o ON o.id = od.offer_id
+             WHERE od.delivery_id = d.id AND o.status IN ('declined', 'expired') AND o.answered_at > $2) AS declined
+FROM deliveries d
+JOIN businesses b ON b.id = d.business_id
+JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
+JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+WHERE d.operator_id = $1 AND d.status = 'pending' AND d.ready_at <= $3
+ORDER BY d.created_at, d.id LIMIT $4
+"""
+
+_DRIVERS: Final = """
+SELECT dr.id, dr.vehicle, dr.pool, dr.state,
+       EXISTS (SELECT FROM offers o WHERE o.driver_id = dr.id AND o.status = 'sent') AS has_offer,
+       (SELECT coalesce(jsonb_object_agg(a.business_id, a.priority), '{}')
+        FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS priorities,
+       (SELECT count(*) FROM deliveries d
+        WHERE d.driver_id = dr.id AND d.status = 'delivered' AND d.finished_at > $2) AS jobs_done
+FROM driver_profiles dr WHERE dr.operator_id = $1 AND dr.state IN ('available', 'busy') ORDER BY dr.id
+"""
+
+
+class Dispatcher:
+    """Gives work to drivers, operator by operator."""
+
+    def __init__(
+        self,
+        db: Database,
+        live: LivePositions,
+        planner: Planner,
+        clock: Clock,
+        *,
+        on_alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._db = db
+        self._live = live
+        self._planner = planner
+        self._clock = clock
+        self._on_alive = on_alive
+        self._wake = asyncio.Event()
+        self.tick_ms: deque[float] = deque(maxlen=TICKS_KEPT)
+        """How long the last ticks that had work took, in milliseconds."""
+
+    def wake(self) -> None:
+        """Something changed: do not wait for the next period."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), PERIOD_S)
+                await asyncio.sleep(SETTLE_S)
+            self._wake.clear()
+            async with self._db.platform_tx(Reason.DISPATCH_TICK, readonly=True) as con:
+                operators = [row["id"] for row in await con.fetch("SELECT id FROM operators ORDER BY id")]
+            for operator_id in operators:
+                await self.tick(operator_id)
+            self._on_alive()
+
+    async def tick(self, operator_id: UUID) -> int:
+        """Look, plan and send offers once for one operator; return how many were sent."""
+        started = time.perf_counter()
+        async with self._db.platform_connection(Reason.DISPATCH_TICK) as lease:
+            name = f"dispatch:{operator_id}"
+            if not await lease.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", name):
+                return 0
+            try:
+                sent = await self._tick(operator_id)
+            finally:
+                if not lease.is_closed():
+                    await lease.execute("SELECT pg_advisory_unlock(hashtext($1))", name)
+        if sent is not None:
+            self.tick_ms.append((time.perf_counter() - started) * 1000)
+        return sent or 0
+
+    async def _tick(self, operator_id: UUID) -> int | None:
+        now = self._clock.now()
+        with metrics.tick_seconds.labels("snapshot").time():
+            async with self._db.platform_tx(Reason.DISPATCH_TICK, readonly=True) as con:
+                jobs = await con.fetch(
+                    _JOBS,
+                    operator_id,
+                    now - timedelta(seconds=DECLINE_COOLDOWN_S),
+                    now + timedelta(seconds=LEAD_S),
+                    JOBS_MAX,
+                )
+                if not jobs:
+                    return None
+                drivers = await con.fetch(_DRIVERS, operator_id, now - timedelta(hours=FAIRNESS_WINDOW_H))
+            question = await self._question(operator_id, jobs, drivers, now)
+        with metrics.tick_seconds.labels("plan").time():
+            answer = await self._planner.answer(question)
+        with metrics.tick_seconds.labels("commit").time():
+            return await self._commit(operator_id, jobs, answer, now)
+
+    async def _question(self, operator_id: UUID, jobs: list[Record], drivers: list[Record], now: datetime) -> Question:
+        pickups = [Point(row["p_lat"], row["p_lng"]) for row in jobs]
+        near = {
+            driver
+            for found in await self._live.nearest(operator_id, pickups, count=NEAREST_COUNT)
+            for driver, _ in found
+        }
+        free = [row for row in drivers if row["state"] == "available" and not row["has_offer"]]
+        wanted = [row for row in free if row["id"] in near or row["pool"] == "dedicated"]
+        seen = await self._live.positions(operator_id, [row["id"] for row in wanted])
+        oldest_ms = to_ms(now) - STALE_AFTER_MS
+        fresh = [row for row in wanted if row["id"] in seen and seen[row["id"]].t_ms >= oldest_ms]
+        return Question(
+            now_ms=to_ms(now),
+            seed=0,
+            drivers=tuple(
+                FreeDriver(
+                    id=row["id"],
+                    at=Point(seen[row["id"]].lat, seen[row["id"]].lng),
+                    vehicle=Vehicle(row["vehicle"]),
+                    pool=row["pool"],
+                    business_priority={UUID(key): value for key, value in row["priorities"].items()},
+                    jobs_done=row["jobs_done"],
+                )
+                for row in fresh
+            ),
+            jobs=tuple(
+                OpenJob(
+                    id=row["id"],
+                    business_id=row["business_id"],
+                    version=row["version"],
+                    pickup=pickup,
+                    dropoff=Point(row["q_lat"], row["q_lng"]),
+                    ready_in_s=round((row["ready_at"] - now).total_seconds()),
+                    promised_in_s=round((row["promised_at"] - now).total_seconds()),
+                    uses_shared_pool=row["uses_shared_pool"],
+                    waited_s=max(0, round((now - row["created_at"]).total_seconds())),
+                    declined=frozenset(row["declined"]),
+                )
+                for row, pickup in zip(jobs, pickups, strict=True)
+            ),
+            busy_drivers=len(drivers) - len(free),
+            stale_drivers=len(wanted) - len(fresh),
+        )
+
+    async def _commit(self, operator_id: UUID, jobs: list[Record], answer: Answer, now: datetime) -> int:
+        sent = 0
+        for explanation in answer.explanations:
+            row = jobs[explanation.job]
+            chosen = explanation.chosen
+            async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
+                if chosen is None:
+                    await _note_unassigned(con, operator_id, row, explanation, now)
+                    continue
+                offer_id = await offers.send(
+                    con,
+                    operator_id=operator_id,
+                    driver_id=chosen.driver_id,
+                    delivery_id=row["id"],
+                    version=row["version"],
+                    terms=_terms(row, chosen),
+                    now=self._clock.now(),
+                )
+                if offer_id is not None:
+                    await _keep_decision(con, operator_id, row, explanation, offer_id, now)
+                    sent += 1
+        return sent
+
+
+def _terms(row: Record, chosen: Candidate) -> dict[str, Any]:
+    """Return what the driver is told before he answers: pay, way and stops; no name, no telephone number."""
+    return {
+        "business_name": row["business_name"],
+        "pay_minor": row["driver_pay_minor"] + row["tip_minor"],
+        "currency": row["currency"],
+        "distance_m": row["distance_m"],
+        "to_pickup_s": chosen.to_pickup_s,
+        "deliveries": [show(Kind.DELIVERY, row["id"])],
+        "pickup": {
+            "name": row["p_name"],
+            "address": row["p_address"],
+            "lat": row["p_lat"],
+            "lng": row["p_lng"],
+            "ready_at": row["ready_at"],
+        },
+        "dropoff": {"address": row["q_address"], "lat": row["q_lat"], "lng": row["q_lng"]},
+    }
+
+
+REASONS: Final[dict[str, str]] = {
+    "busy": "busy",
+    "stale_position": "silent for a minute",
+    "other_business": "of another business",
+    "wrong_pool": "in a pool this business does not use",
+    "declined_before": "declined or missed it",
+    "too_far": "too far away",
+    "beyond_nearest": "farther than the nearest",
+}
+
+
+def _in_words(explanation: Explanation) -> str:
+    """Return why nobody was offered this delivery."""
+    if explanation.runners_up:
+        return "The drivers in reach were given more urgent deliveries."
+    counts = sorted(explanation.excluded.items(), key=lambda item: -item[1])
+    if not counts:
+        return "No driver is on shift."
+    return "No driver is free: " + ", ".join(f"{count} {REASONS[reason]}" for reason, count in counts) + "."
+
+
+async def _note_unassigned(
+    con: Connection, operator_id: UUID, row: Record, explanation: Explanation, now: datetime
+) -> None:
+    """Say on the board why a delivery has no driver, when the reason is another than before."""
+    reason = _in_words(explanation)
+    changed = await con.fetchval(
+        """UPDATE deliveries SET unassigned_reason = $3
+           WHERE id = $1 AND version = $2 AND status = 'pending' AND unassigned_reason IS DISTINCT FROM $3 RETURNING 1""",
+        row["id"],
+        row["version"],
+        reason,
+    )
+    if changed:
+        await _keep_decision(con, operator_id, row, explanation, None, now)
+        await emit(
+            con,
+            event(
+                EventType.DELIVERY_UPDATED,
+                at=now,
+                operator_id=operator_id,
+                business_id=row["business_id"],
+                subject=row["id"],
+                sequence=row["version"],
+                data={"unassigned_reason": reason},
+            ),
+        )
+
+
+async def _keep_decision(
+    con: Connection, operator_id: UUID, row: Record, explanation: Explanation, offer_id: UUID | None, now: datetime
+) -> None:
+    await con.execute(
+        """INSERT INTO dispatch_decisions
+             (id, operator_id, business_id, delivery_id, offer_id, driver_id, outcome, explanation, at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
+        new_id(),
+        operator_id,
+        row["business_id"],
+        row["id"],
+        offer_id,
+        explanation.chosen.driver_id if explanation.chosen else None,
+        "offered" if offer_id else "no_candidate",
+        explanation,
+        now,
+    )

@@ -1,0 +1,353 @@
+"""What people look at: the board of a business or an operator, and a customer's tracking page, as plain objects.
+
+The same queries run in a business' own transaction, where row level security decides what is there, and on the platform
+path for the operator's board. Nobody else decides visibility: a stream passes on positions only of drivers in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from dispatch.delivery import WITH_DRIVER
+from kernel import keys
+from kernel.access import Permission, Principal, Who
+from kernel.clock import Clock
+from kernel.db import Connection, Database, Reason, Record, one
+from kernel.errors import Problem
+from kernel.ids import Kind, show, show_or_none
+from tenancy.tokens import TrackingLinks
+from tracking.fix import Position
+from tracking.live import LivePositions
+from tracking.visibility import customer_sees_driver
+
+FINISHED_SHOWN_H: Final = 2
+DELIVERIES_SHOWN_MAX: Final = 1_000
+DRIVERS_SHOWN_MAX: Final = 5_000
+TRACKABLE_AFTER_H: Final = 24
+
+_OPEN: Final = "d.status NOT IN ('delivered', 'canceled', 'failed', 'returned')"
+
+_DELIVERIES: Final = """
+SELECT d.*, b.name AS business_name, b.color AS business_color, b.customer_sees_driver_stops_before,
+       s.name AS store_name, dr.name AS driver_name, dr.vehicle AS driver_vehicle,
+       p.name AS p_name, p.address AS p_address, p.lat AS p_lat, p.lng AS p_lng,
+       q.name AS q_name, q.address AS q_address, q.lat AS q_lat, q.lng AS q_lng, q.instructions AS q_instructions,
+       q.route_position AS q_position,
+       od.driver_id AS offer_driver_id, od.expires_at AS offer_expires_at, odr.name AS offer_driver_name,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('status', h.status, 'at', h.at, 'source', h.source)
+                                  ORDER BY h.version), '[]')
+        FROM delivery_status_history h WHERE h.business_id = d.business_id AND h.delivery_id = d.id) AS timeline
+FROM deliveries d
+JOIN businesses b ON b.id = d.business_id
+LEFT JOIN stores s ON s.business_id = d.business_id AND s.id = d.store_id
+LEFT JOIN driver_profiles dr ON dr.id = d.driver_id
+JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
+JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+LEFT JOIN offer_deliveries od ON d.status = 'offered' AND od.delivery_id = d.id AND od.holds
+LEFT JOIN driver_profiles odr ON odr.id = od.driver_id
+"""
+
+_DRIVERS: Final = """
+SELECT dr.id, dr.name, dr.vehicle, dr.pool, dr.state,
+       ARRAY(SELECT a.business_id FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS business_ids,
+       ARRAY(SELECT d.id FROM deliveries d
+             WHERE d.driver_id = dr.id AND d.status = ANY($1) ORDER BY d.id) AS delivery_ids
+FROM driver_profiles dr
+"""
+
+
+class OrderViews(Protocol):
+    """The commercial side of a delivery; the shop knows it."""
+
+    async def summary(self, con: Connection, order_id: UUID) -> dict[str, Any] | None:
+        """Return what the customer bought and pays."""
+
+    async def tracking(self, con: Connection, order_id: UUID) -> dict[str, Any] | None:
+        """Return the tracking object of an order that has no delivery yet."""
+
+
+class BoardViews:
+    """Makes the objects; implements tracking's `Views`."""
+
+    def __init__(
+        self, db: Database, live: LivePositions, links: TrackingLinks, orders: OrderViews, clock: Clock
+    ) -> None:
+        self._db = db
+        self._live = live
+        self._links = links
+        self._orders = orders
+        self._clock = clock
+
+    def topic(self, principal: Principal) -> str:
+        """Return the topic a viewer follows; raises `forbidden` for callers with nothing to watch."""
+        if principal.who is Who.TRACKER and principal.delivery_id is not None:
+            return keys.delivery_topic(principal.delivery_id)
+        if Permission.BOARD_READ in principal.permissions:
+            if principal.who is Who.ADMIN:
+                return keys.board_topic(principal.operator())
+            return keys.business_topic(principal.business())
+        raise Problem("forbidden", "There is no board for this account.")
+
+    async def view(self, principal: Principal) -> dict[str, Any]:
+        """Return the viewer's whole object as of now."""
+        if principal.who is Who.TRACKER and principal.delivery_id is not None:
+            return await self.tracking(principal.business(), principal.delivery_id)
+        return await self.board(principal)
+
+    async def board(self, principal: Principal) -> dict[str, Any]:
+        """Return the board of a business (its own transaction) or of an operator (platform path)."""
+        if principal.who is Who.ADMIN:
+            operator_id = principal.operator()
+            async with self._db.platform_tx(Reason.BOARD, readonly=True) as con:
+                return await self._board(con, principal, "d.operator_id = $1", "dr.operator_id = $2", operator_id)
+        async with self._db.tenant_tx(principal.business(), readonly=True) as con:
+            return await self._board(con, principal, "d.business_id = $1", "$2::uuid IS NOT NULL", principal.business())
+
+    async def _board(
+        self, con: Connection, principal: Principal, whose: str, whose_drivers: str, scope_id: UUID
+    ) -> dict[str, Any]:
+        now = self._clock.now()
+        rows = await con.fetch(
+            f"""{_DELIVERIES} WHERE {whose} AND ({_OPEN} OR d.finished_at > $2)
+                ORDER BY d.created_at DESC, d.id LIMIT {DELIVERIES_SHOWN_MAX}""",
+            scope_id,
+            now - timedelta(hours=FINISHED_SHOWN_H),
+        )
+        drivers = await con.fetch(
+            f"""{_DRIVERS} WHERE {whose_drivers} AND (dr.state <> 'offline' OR EXISTS (
+                  SELECT FROM deliveries d WHERE d.driver_id = dr.id AND d.status = ANY($1)))
+                ORDER BY dr.id LIMIT {DRIVERS_SHOWN_MAX}""",
+            _with_driver(),
+            scope_id,
+        )
+        if principal.who is Who.ADMIN:
+            businesses = await con.fetch(
+                "SELECT id, name, color FROM businesses WHERE operator_id = $1 ORDER BY name", scope_id
+            )
+            name = await con.fetchval("SELECT name FROM operators WHERE id = $1", scope_id)
+        else:
+            businesses = await con.fetch("SELECT id, name, color FROM businesses")
+            name = businesses[0]["name"]
+        stores = await con.fetch(
+            "SELECT id, business_id, name, lat, lng FROM stores WHERE business_id = ANY($1) ORDER BY id",
+            [business["id"] for business in businesses],
+        )
+        seen = await self._live.positions(principal.operator(), [driver["id"] for driver in drivers])
+        kind = Kind.OPERATOR if principal.who is Who.ADMIN else Kind.BUSINESS
+        scope = {"kind": kind.name.lower(), "id": show(kind, scope_id), "name": name}
+        return {
+            "kind": "board",
+            "scope": scope,
+            "bounds": _bounds(stores, rows),
+            "server_time": now,
+            "businesses": [
+                {"id": show(Kind.BUSINESS, b["id"]), "name": b["name"], "color": b["color"]} for b in businesses
+            ],
+            "stores": [
+                {
+                    "id": show(Kind.STORE, s["id"]),
+                    "business_id": show(Kind.BUSINESS, s["business_id"]),
+                    "name": s["name"],
+                    "lat": s["lat"],
+                    "lng": s["lng"],
+                }
+                for s in stores
+            ],
+            "deliveries": [self.delivery_object(row) for row in sorted(rows, key=lambda row: row["id"])],
+            "drivers": [driver_object(driver, seen.get(driver["id"])) for driver in drivers],
+        }
+
+    async def delivery(self, con: Connection, delivery_id: UUID) -> dict[str, Any] | None:
+        """Return one delivery as a board shows it, as far as the transaction sees it."""
+        row = await con.fetchrow(f"{_DELIVERIES} WHERE d.id = $1", delivery_id)
+        return None if row is None else self.delivery_object(row)
+
+    async def driver(self, con: Connection, operator_id: UUID, driver_id: UUID) -> dict[str, Any] | None:
+        """Return one driver as a board shows him, as far as the transaction sees him; None when not on shift."""
+        row = await con.fetchrow(f"{_DRIVERS} WHERE dr.id = $2", _with_driver(), driver_id)
+        if row is None or (row["state"] == "offline" and not row["delivery_ids"]):
+            return None
+        seen = await self._live.positions(operator_id, [driver_id])
+        return driver_object(row, seen.get(driver_id))
+
+    def delivery_object(self, row: Record) -> dict[str, Any]:
+        """Return a row of `_DELIVERIES` as a board's object."""
+        eta = None
+        if row["eta_dropoff_p50"] is not None and row["status"] in _with_driver():
+            pickup = _range(row["eta_pickup_p50"], row["eta_pickup_p90"])
+            eta = {"pickup": pickup, "dropoff": _range(row["eta_dropoff_p50"], row["eta_dropoff_p90"])}
+        offer = None
+        if row["offer_driver_id"] is not None:
+            offer = {
+                "driver_id": show(Kind.DRIVER, row["offer_driver_id"]),
+                "driver_name": row["offer_driver_name"],
+                "expires_at": row["offer_expires_at"],
+            }
+        return {
+            "kind": "delivery",
+            "id": show(Kind.DELIVERY, row["id"]),
+            "version": row["version"],
+            "business_id": show(Kind.BUSINESS, row["business_id"]),
+            "business_name": row["business_name"],
+            "store_name": row["store_name"],
+            "short_code": row["short_code"],
+            "status": row["status"],
+            "pickup": {**_place(row, "p"), "ready_at": row["ready_at"]},
+            "dropoff": _place(row, "q"),
+            "driver_id": show_or_none(Kind.DRIVER, row["driver_id"]),
+            "driver_name": row["driver_name"],
+            "created_at": row["created_at"],
+            "promised_at": row["promised_at"],
+            "eta": eta,
+            "offer": offer,
+            "attempts": row["attempts"],
+            "reason": row["unassigned_reason"] or row["status_reason"] or None,
+            "tracking_url": self._links.url(row["business_id"], row["id"]),
+            "timeline": row["timeline"],
+            "items": row["items"],
+            "fee_minor": row["fee_minor"],
+            "currency": row["currency"],
+        }
+
+    async def tracking(self, business_id: UUID, delivery_id: UUID) -> dict[str, Any]:
+        """Return what a delivery's customer sees; raises `not_found` when the link has ended."""
+        async with self._db.tenant_tx(business_id, readonly=True) as con:
+            row = await con.fetchrow(f"{_DELIVERIES} WHERE d.id = $1", delivery_id)
+            if row is None:
+                waiting = await self._orders.tracking(con, delivery_id)
+                if waiting is None:
+                    raise Problem("not_found", "There is no delivery behind this link.")
+                return {**waiting, "server_time": self._clock.now()}
+            order = None if row["order_id"] is None else await self._orders.summary(con, row["order_id"])
+            before = await self._stops_before(con, row)
+            proof = await con.fetchrow(
+                "SELECT created_at FROM proofs WHERE delivery_id = $1 ORDER BY created_at DESC LIMIT 1", delivery_id
+            )
+        now = self._clock.now()
+        if row["finished_at"] is not None and row["finished_at"] < now - timedelta(hours=TRACKABLE_AFTER_H):
+            raise Problem("not_found", "This link has ended.")
+        driver = None
+        if customer_sees_driver(row["status"], before, row["customer_sees_driver_stops_before"]):
+            seen = await self._live.positions(row["operator_id"], [row["driver_id"]])
+            driver = _courier(row, seen.get(row["driver_id"]))
+        return self._tracking_object(row, now, driver=driver, before=before, order=order, proof=proof)
+
+    async def _stops_before(self, con: Connection, row: Record) -> int | None:
+        """Return how many of the driver's stops come before this customer's door; None without a driver.
+
+        Other businesses' stops are invisible in this transaction, so the count is a security-definer function's.
+        """
+        if row["driver_id"] is None or row["q_position"] is None:
+            return None
+        count: int = await con.fetchval(
+            "SELECT count_stops_before($1, $2, $3)", row["driver_id"], row["id"], row["q_position"]
+        )
+        return count
+
+    def _tracking_object(
+        self,
+        row: Record,
+        now: datetime,
+        *,
+        driver: dict[str, Any] | None,
+        before: int | None,
+        order: dict[str, Any] | None,
+        proof: Record | None,
+    ) -> dict[str, Any]:
+        picked_up = row["picked_up_at"] is not None
+        done = row["status"] == "delivered"
+        stops = [{"kind": "pickup", "label": row["p_name"], "status": "done" if picked_up else "next"}]
+        stops += [{"kind": "other", "label": "", "status": "todo"} for _ in range(before or 0)]
+        last = "done" if done else "next" if picked_up and not before else "todo"
+        stops.append({"kind": "dropoff", "label": row["q_address"], "status": last})
+        eta = None
+        if not done and row["eta_dropoff_p50"] is not None and row["status"] in _with_driver():
+            eta = _range(row["eta_dropoff_p50"], row["eta_dropoff_p90"])
+        return {
+            "kind": "tracking",
+            "id": show(Kind.DELIVERY, row["id"]),
+            "version": row["version"],
+            "status": row["status"],
+            "short_code": row["short_code"],
+            "business": {"name": row["business_name"], "color": row["business_color"]},
+            "pickup": {"name": row["p_name"], "lat": row["p_lat"], "lng": row["p_lng"]},
+            "dropoff": {**_place(row, "q"), "instructions": row["q_instructions"]},
+            "promised_at": row["promised_at"],
+            "eta": eta,
+            "stops_before": before,
+            "stops": stops,
+            "driver": driver,
+            "timeline": [{"status": step["status"], "at": step["at"]} for step in row["timeline"]],
+            "order": order,
+            "proof": None if proof is None else {"url": "/api/v1/track/proof", "at": proof["created_at"]},
+            "reason": row["status_reason"] or None,
+            "server_time": now,
+        }
+
+
+async def business_of(con: Connection, delivery_id: UUID) -> UUID:
+    """Return a delivery's business. Platform path."""
+    row = one(await con.fetchrow("SELECT business_id FROM deliveries WHERE id = $1", delivery_id), "delivery")
+    business_id: UUID = row["business_id"]
+    return business_id
+
+
+def driver_object(row: Record, seen: Position | None) -> dict[str, Any]:
+    """Return a row of `_DRIVERS` as a board's object."""
+    return {
+        "kind": "driver",
+        "id": show(Kind.DRIVER, row["id"]),
+        "name": row["name"],
+        "vehicle": row["vehicle"],
+        "pool": row["pool"],
+        "business_ids": [show(Kind.BUSINESS, business_id) for business_id in row["business_ids"]],
+        "state": row["state"],
+        "position": _position(seen),
+        "delivery_ids": [show(Kind.DELIVERY, delivery_id) for delivery_id in row["delivery_ids"]],
+    }
+
+
+def _courier(row: Record, seen: Position | None) -> dict[str, Any]:
+    first_name = (row["driver_name"] or "").split(" ")[0]
+    return {
+        "id": show(Kind.DRIVER, row["driver_id"]),
+        "name": first_name,
+        "vehicle": row["driver_vehicle"],
+        "position": _position(seen),
+    }
+
+
+def _position(seen: Position | None) -> dict[str, Any] | None:
+    if seen is None:
+        return None
+    return {
+        "lat": seen.lat,
+        "lng": seen.lng,
+        "heading": seen.heading_deg,
+        "speed_mps": seen.speed_mps,
+        "t": seen.t_ms,
+    }
+
+
+def _place(row: Record, prefix: str) -> dict[str, Any]:
+    return {field: row[f"{prefix}_{field}"] for field in ("name", "address", "lat", "lng")}
+
+
+def _range(p50: datetime | None, p90: datetime | None) -> dict[str, datetime] | None:
+    return None if p50 is None or p90 is None else {"p50": p50, "p90": p90}
+
+
+def _with_driver() -> list[str]:
+    return [status.value for status in WITH_DRIVER]
+
+
+def _bounds(stores: Sequence[Record], rows: Sequence[Record]) -> list[float] | None:
+    """Return west, south, east, north around the stores and drop-offs; None when there are none."""
+    places = [(s["lng"], s["lat"]) for s in stores] + [(row["q_lng"], row["q_lat"]) for row in rows]
+    if not places:
+        return None
+    lngs, lats = [lng for lng, _ in places], [lat for _, lat in places]
+    return [min(lngs), min(lats), max(lngs), max(lats)]
