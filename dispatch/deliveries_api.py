@@ -14,6 +14,7 @@ from dispatch import quotes, service
 from dispatch.delivery import DeliveryStatus
 from dispatch.proof import ProofStore
 from dispatch.service import NewDelivery, Place
+from finance.fees import pricing_of
 from kernel import ids
 from kernel.access import Permission, Who
 from kernel.db import Connection, one
@@ -146,7 +147,7 @@ async def create_delivery(ctx: Ctx, body: DeliveryBody) -> web.StreamResponse:
         business = await quotes.business_row(con, business_id)
         quote_id = None if body.quote_id is None else ids.parse(Kind.QUOTE, body.quote_id)
         if quote_id is None:
-            terms = quotes.terms_for(quotes.pricing_of(business), pickup, body.dropoff, ready_at)
+            terms = quotes.terms_for(pricing_of(business), pickup, body.dropoff, ready_at)
         else:
             terms = await quotes.redeem(con, quote_id, pickup, body.dropoff, now)
         new = NewDelivery(

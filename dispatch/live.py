@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from dispatch import offers
 from dispatch.desk import route_of
 from dispatch.views import BoardViews
 from geo.fence import RADIUS_M
@@ -102,8 +101,3 @@ class LiveFacts:
             async with self._db.tenant_tx(business_id, readonly=True) as own:
                 seen = await self._views.driver(own, operator_id, driver_id)
             await self._facts.publish(keys.business_topic(business_id), [seen or gone])
-
-
-async def on_delivery_canceled(con: Connection, event: Event) -> None:
-    """A canceled delivery's offer is taken back."""
-    await offers.revoke_for(con, event.subject, "canceled", event.created_at)

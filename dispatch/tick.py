@@ -1,7 +1,7 @@
 """The dispatcher: snapshot → plan → commit, once a second and as soon as something changed, for each operator.
 
-One dispatcher works at a time on an operator (a lock), but correctness does not rest on that: each offer is committed with a
-version check, and the database itself refuses a second holder of a delivery.
+One dispatcher works at a time on an operator (a lock), but correctness does not rest on that: each offer is committed
+with a version check, and the database itself refuses a second holder of a delivery.
 """
 
 from __future__ import annotations
@@ -140,12 +140,10 @@ class Dispatcher:
 
     async def _question(self, operator_id: UUID, jobs: list[Record], drivers: list[Record], now: datetime) -> Question:
         pickups = [Point(row["p_lat"], row["p_lng"]) for row in jobs]
-        near = {
-            driver
-            for found in await self._live.nearest(operator_id, pickups, count=NEAREST_COUNT)
-            for driver, _ in found
-        }
         free = [row for row in drivers if row["state"] == "available" and not row["has_offer"]]
+        count = NEAREST_COUNT + len(drivers) - len(free)  # the index holds busy drivers too
+        found = await self._live.nearest(operator_id, pickups, count=count)
+        near = {driver for place in found for driver, _ in place}
         wanted = [row for row in free if row["id"] in near or row["pool"] == "dedicated"]
         seen = await self._live.positions(operator_id, [row["id"] for row in wanted])
         oldest_ms = to_ms(now) - STALE_AFTER_MS
@@ -255,7 +253,8 @@ async def _note_unassigned(
     reason = _in_words(explanation)
     changed = await con.fetchval(
         """UPDATE deliveries SET unassigned_reason = $3
-           WHERE id = $1 AND version = $2 AND status = 'pending' AND unassigned_reason IS DISTINCT FROM $3 RETURNING 1""",
+           WHERE id = $1 AND version = $2 AND status = 'pending' AND unassigned_reason IS DISTINCT FROM $3
+           RETURNING 1""",
         row["id"],
         row["version"],
         reason,

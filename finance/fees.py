@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
+
+from kernel.db import Record
 
 
 class Pricing(msgspec.Struct, frozen=True):
@@ -18,7 +17,7 @@ class Pricing(msgspec.Struct, frozen=True):
     currency: str
 
 
-def pricing_of(business: Mapping[str, Any]) -> Pricing:
+def pricing_of(business: Record) -> Pricing:
     """Return the terms in a row of `businesses`."""
     return Pricing(**{field: business[field] for field in Pricing.__struct_fields__})
 

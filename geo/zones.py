@@ -20,7 +20,7 @@ class ZoneError(ValueError):
     """The area can't be used; the message says why."""
 
 
-def zone_from_geojson(geojson: Mapping[str, Any]) -> BaseGeometry:
+def zone_from_geojson(geojson: dict[str, Any]) -> BaseGeometry:
     """Return a valid polygon from a GeoJSON Polygon or MultiPolygon; self-crossings are repaired.
 
     Raises `ZoneError` when it is no polygon, is empty, has over 2,000 vertices, leaves the map or is absurdly large.

@@ -21,7 +21,7 @@ class IllegalTransition(Problem):
         self.state, self.event = state, event
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Machine(Generic[S, E]):
     """A named transition table."""
 

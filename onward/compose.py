@@ -5,21 +5,45 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import obstore.store
 from aiohttp import web
 from limits.aio.storage import RedisStorage
 
+from dispatch.desk import Desk
+from dispatch.eta import EtaKeeper
+from dispatch.live import LiveFacts
+from dispatch.planner import Planner
+from dispatch.proof import ProofStore
+from dispatch.tick import Dispatcher
+from dispatch.views import BoardViews
+from kernel.access import Principal
 from kernel.clock import Clock, SystemClock
 from kernel.db import Database
 from kernel.http import Endpoint
 from kernel.outbox import Relay
 from kernel.redis import Redis, connect
 from kernel.supervise import Supervisor
-from onward import health, middleware, openapi, pages, reactions, routes
+from onward import health, mappage, middleware, openapi, pages, reactions, routes, timers
 from onward.config import Settings
+from onward.maps.store import map_dir
+from onward.travel import TravelFactory
+from storefront_api.orders.views import ShopOrders
+from tenancy.service import authenticate
 from tenancy.tokens import TrackingLinks
+from tracking.fences import Fences
+from tracking.gateway import DriverGateway
+from tracking.history import HistoryWriter
+from tracking.hub import Hub
+from tracking.ingest import Ingest
+from tracking.live import LivePositions
+from tracking.push import DriverPush
+from tracking.recovery import Facts
+from tracking.streams import Streams
+from tracking.viewers import ViewerGateway
 
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 
@@ -38,29 +62,104 @@ class Installation:
     app: web.Application = field(default_factory=web.Application)
 
 
+@dataclass(frozen=True, slots=True)
+class FrontDoor:
+    """Tracking's `Door`: tokens of any kind become callers."""
+
+    db: Database
+    links: TrackingLinks
+    clock: Clock
+
+    async def authenticate(self, token: str) -> Principal:
+        """Return the caller, or raise `unauthenticated` or `token_expired`."""
+        return await authenticate(self.db, self.links, token, self.clock.now())
+
+
 async def build(settings: Settings) -> Installation:
     """Make a process' objects and its aiohttp application; starting the application starts the tasks."""
     db = await Database.connect(settings.database_url, size_max=settings.database_connections_max)
-    redis = connect(settings.redis_url)
+    redis, clock, supervisor = connect(settings.redis_url), SystemClock(), Supervisor()
+    links = TrackingLinks(settings.signing_secret())
+    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))
+    live, facts, push, fences, hub = (
+        LivePositions(redis),
+        Facts(redis),
+        DriverPush(redis),
+        Fences(redis, db),
+        Hub(redis),
+    )
+    views = BoardViews(db, live, links, ShopOrders(), clock)
+    ingest = Ingest(redis, fences, clock)
+    planner = Planner(travel)
+    dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
+    eta = EtaKeeper(db, live, planner, clock, travel.source)
+    streams = Streams(hub, facts, views)
+    door = FrontDoor(db, links, clock)
+    drivers = DriverGateway(door=door, desk=Desk(db, clock), ingest=ingest, hub=hub, push=push, clock=clock)
+    viewers = ViewerGateway(door=door, streams=streams, bearer=middleware.bearer)
+    facts_out = LiveFacts(db, views, facts, push, fences)
+    relay = Relay(
+        db,
+        reactions.reactions(facts_out, dispatcher),
+        on_alive=lambda: supervisor.recovered("outbox_relay"),
+    )
+    history = HistoryWriter(db, redis)
     installation = Installation(
         settings=settings,
         db=db,
         redis=redis,
-        clock=SystemClock(),
-        supervisor=Supervisor(),
+        clock=clock,
+        supervisor=supervisor,
         limit_storage=_limit_storage(settings),
+        parts={
+            TrackingLinks: links,
+            ProofStore: ProofStore(_proof_store(settings.data_dir)),
+            BoardViews: views,
+            Dispatcher: dispatcher,
+            Ingest: ingest,
+            LivePositions: live,
+        },
     )
-    installation.parts[TrackingLinks] = TrackingLinks(settings.signing_secret())
-    installation.app = _application(installation)
+    app = installation.app = _application(installation)
+    app.router.add_get("/ws/driver", drivers.handle)
+    app.router.add_get("/ws/live", viewers.handle_socket)
+    app.router.add_get("/live", viewers.handle_events)
+
+    async def life(_app: web.Application) -> AsyncIterator[None]:
+        supervisor.start("hub", hub.run)
+        supervisor.start("ingest", ingest.run)
+        supervisor.start("fences", ingest.run_fences)
+        supervisor.start("streams", streams.run)
+        supervisor.start("history", history.run)
+        supervisor.start("outbox_relay", relay.run)
+        supervisor.start("dispatcher", dispatcher.run)
+        timers.start(supervisor, timers.timers(db, redis, clock, eta))
+        yield
+        await supervisor.stop()
+        planner.close()
+        await redis.aclose()
+        await db.close()
+
+    async def say_goodbye(_app: web.Application) -> None:
+        await drivers.close_all()
+        await viewers.close_all()
+
+    app.cleanup_ctx.append(life)
+    app.on_shutdown.append(say_goodbye)
     return installation
 
 
 def _limit_storage(settings: Settings) -> RedisStorage | None:
     if not settings.rate_limits:
         return None
-    url = settings.redis_url
-    scheme = "async+redis+unix" if url.startswith("unix") else "async+" + url.split("://", 1)[0]
-    return RedisStorage(f"{scheme}://{url.split('://', 1)[1]}", implementation="redispy")
+    scheme, _, rest = settings.redis_url.partition("://")
+    return RedisStorage(f"async+redis{'+unix' if scheme == 'unix' else ''}://{rest}", implementation="redispy")
+
+
+def _proof_store(data_dir: Path) -> Any:
+    folder = data_dir.resolve() / "files"
+    folder.mkdir(parents=True, exist_ok=True)
+    return obstore.store.LocalStore(str(folder))
 
 
 def _application(installation: Installation) -> web.Application:
@@ -76,20 +175,6 @@ def _application(installation: Installation) -> web.Application:
 
     app.router.add_get("/openapi.json", openapi_json)
     health.mount(app, installation)
+    mappage.mount(app, installation.settings)
     pages.mount(app)
-
-    async def life(_app: web.Application) -> AsyncIterator[None]:
-        _start_tasks(installation)
-        yield
-        await installation.supervisor.stop()
-        await installation.redis.aclose()
-        await installation.db.close()
-
-    app.cleanup_ctx.append(life)
     return app
-
-
-def _start_tasks(installation: Installation) -> None:
-    supervisor = installation.supervisor
-    relay = Relay(installation.db, reactions.REACTIONS, on_alive=lambda: supervisor.recovered("outbox_relay"))
-    supervisor.start("outbox_relay", relay.run)

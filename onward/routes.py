@@ -1,8 +1,26 @@
-"""Every route of the API, on one page: method, path, handler, permission, rate class. No permission, no route."""
+"""Every route of the API, on one page, by room: each row names its permission and its rate class."""
 
 from __future__ import annotations
 
+from dispatch import board_api, deliveries_api, driver_api
+from finance import api as finance
 from kernel.http import Route
+from storefront_api.catalog import api as catalog
+from storefront_api.checkout import api as checkout
+from storefront_api.orders import api as orders
+from storefront_api.storefronts import api as storefronts
 from tenancy import api as tenancy
+from tracking import api as tracking
 
-ROUTES: tuple[Route, ...] = (*tenancy.ROUTES,)
+ROUTES: tuple[Route, ...] = (
+    *tenancy.ROUTES,
+    *storefronts.ROUTES,
+    *catalog.ROUTES,
+    *checkout.ROUTES,
+    *orders.ROUTES,
+    *deliveries_api.ROUTES,
+    *board_api.ROUTES,
+    *driver_api.ROUTES,
+    *tracking.ROUTES,
+    *finance.ROUTES,
+)

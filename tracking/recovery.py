@@ -26,7 +26,7 @@ end
 local offset = redis.call('INCR', KEYS[2])
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], offset .. '-0', 'c', ARGV[1])
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[4]) end
-redis.call('PUBLISH', KEYS[4], cmsgpack.pack({epoch, offset, ARGV[1]}))
+redis.call('PUBLISH', KEYS[4], epoch .. ':' .. offset .. ':' .. ARGV[1])
 return offset
 """
 
@@ -90,8 +90,8 @@ class Facts:
 
 def read_fact(payload: bytes) -> Fact:
     """Return the fact behind a channel's message."""
-    epoch, offset, changes = msgspec.msgpack.decode(payload)
-    return Fact(epoch, offset, msgspec.msgpack.decode(changes))
+    epoch, offset, changes = payload.split(b":", 2)
+    return Fact(epoch.decode(), int(offset), msgspec.msgpack.decode(changes))
 
 
 def _keys(topic: str) -> list[str]:

@@ -1,0 +1,26 @@
+"""Vector tiles out of one PMTiles file; the most asked-for are kept in memory."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from pmtiles.reader import MmapSource, Reader
+
+from onward.maps.store import TILES_FILE, CityMap
+
+TILES_KEPT: Final = 2_048
+
+
+class TileSource:
+    """Reads gzip'd MVT tiles."""
+
+    def __init__(self, city: CityMap) -> None:
+        self._file = (city.folder / TILES_FILE).open("rb")
+        self._reader = Reader(MmapSource(self._file))
+        self.tile = lru_cache(TILES_KEPT)(self._read)
+
+    def _read(self, z: int, x: int, y: int) -> bytes | None:
+        """Return a tile's gzip'd bytes; None where the map has nothing."""
+        data: bytes | None = self._reader.get(z, x, y)
+        return data or None

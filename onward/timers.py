@@ -1,0 +1,59 @@
+"""What the clock does: every recurring job, on one page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from dispatch import offers
+from dispatch.eta import EtaKeeper
+from kernel.clock import Clock
+from kernel.db import Database, Reason
+from kernel.redis import Redis
+from kernel.supervise import Supervisor
+from tracking.presence import remove_ghosts
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """One job and how long it rests between two runs."""
+
+    name: str
+    period_s: float
+    run: Callable[[], Awaitable[object]]
+
+
+def timers(db: Database, redis: Redis, clock: Clock, eta: EtaKeeper) -> tuple[Timer, ...]:
+    """Return the table. Each job may run in several processes at once."""
+
+    async def expire_offers() -> None:
+        async with db.platform_tx(Reason.OFFER_EXPIRY) as con:
+            await offers.expire_due(con, clock.now())
+
+    async def forget() -> None:
+        async with db.platform_tx(Reason.HOUSEKEEPING) as con:
+            await con.execute("DELETE FROM sessions WHERE expires_at < now() - interval '7 days'")
+            await con.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
+            await con.execute("DELETE FROM driver_actions WHERE handled_at < now() - interval '14 days'")
+            await con.execute("DELETE FROM outbox WHERE done_at < now() - interval '30 days'")
+
+    return (
+        Timer("expire_offers", 1.0, expire_offers),
+        Timer("eta", 5.0, eta.refresh),
+        Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
+        Timer("forget", 3600.0, forget),
+    )
+
+
+def start(supervisor: Supervisor, table: tuple[Timer, ...]) -> None:
+    """Run every job, each in a task of its own that comes back after a failure."""
+    for timer in table:
+        supervisor.start(timer.name, lambda timer=timer: _repeat(supervisor, timer))  # type: ignore[misc]
+
+
+async def _repeat(supervisor: Supervisor, timer: Timer) -> None:
+    while True:
+        await timer.run()
+        supervisor.recovered(timer.name)
+        await asyncio.sleep(timer.period_s)

@@ -1,0 +1,1 @@
+"""The commercial side: what was ordered, and how the kitchen takes it on."""

@@ -1,0 +1,118 @@
+"""The life of a delivery, told through the public sockets and HTTP."""
+
+from __future__ import annotations
+
+from tests.support.people import courier, create_delivery, tracking_token, until, watcher
+from tests.support.server import Onward
+
+
+async def test_a_delivery_is_offered_accepted_and_delivered_while_everybody_watches(onward: Onward) -> None:
+    """The whole loop: business, driver, board and customer see the same story."""
+    world = onward.world
+    async with (
+        courier(onward, world.dedicated) as dora,
+        watcher(onward, world.rosso.token) as board,
+        watcher(onward, world.admin_token) as operator,
+    ):
+        await dora.goes_online(60.1691, 24.9401)
+        delivery = await create_delivery(onward, world.rosso, tip_minor=200)
+        offer = await dora.is_offered()
+        assert offer["deliveries"] == [delivery["id"]]
+        await dora.answers(offer, "accept")
+        await until(lambda: (dora.last("route") or {}).get("stops"), "a route arrives", dora.changed)
+        async with watcher(onward, tracking_token(delivery)) as customer:
+            await customer.sees(lambda o: o["driver"] and o["driver"]["name"] == "Dora", "the courier's first name")
+            await dora.is_at(60.1695, 24.9405)
+            await until(customer.positions, "the dot moves", customer.changed)
+            await customer.sees(lambda o: o["eta"], "an arrival time")
+            await dora.delivers(delivery["id"])
+            await customer.sees(lambda o: o["status"] == "delivered" and o["driver"] is None, "delivered, no dot")
+            seen = [step["status"] for step in customer.object["timeline"]]
+            assert seen[0] == "pending"
+            assert seen[-1] == "delivered"
+        for view in (board, operator):
+            await view.sees(lambda o: [d["status"] for d in o["deliveries"]] == ["delivered"], "delivered on the board")
+            await view.sees(
+                lambda o: next(d for d in o["drivers"] if d["name"] == "Dora Dedicated")["state"] == "available",
+                "the driver is free again",
+            )
+        headers = onward.as_(world.dedicated.token)
+        async with onward.http.get("/api/v1/driver/earnings", headers=headers) as reply:
+            earned = await reply.json()
+        assert earned["totals"] == [{"amount_minor": delivery["driver_pay_minor"] + 200, "currency": "EUR"}]
+
+
+async def test_a_declined_offer_goes_to_the_next_driver(onward: Onward) -> None:
+    """Nobody is asked twice, and the delivery is not forgotten."""
+    world = onward.world
+    async with courier(onward, world.pool[0]) as near, courier(onward, world.pool[1]) as far:
+        await near.goes_online(60.1721, 24.9451)
+        await far.goes_online(60.1760, 24.9500)
+        delivery = await create_delivery(onward, world.verde)
+        offer = await near.is_offered()
+        await near.answers(offer, "decline", reason="flat tyre")
+        second = await far.is_offered()
+        assert second["deliveries"] == [delivery["id"]]
+        await far.answers(second, "accept")
+        headers = onward.as_(world.verde.token)
+        async with onward.http.get(f"/api/v1/deliveries/{delivery['id']}", headers=headers) as reply:
+            assert (await reply.json())["status"] == "assigned"
+
+
+async def test_a_dedicated_driver_comes_before_a_nearer_one_of_the_pool(onward: Onward) -> None:
+    """A business' own driver is asked first; another business' order goes to the pool."""
+    world = onward.world
+    async with courier(onward, world.dedicated) as own, courier(onward, world.pool[0]) as pooled:
+        await own.goes_online(60.1700, 24.9410)
+        await pooled.goes_online(60.1690, 24.9400)
+        rossos = await create_delivery(onward, world.rosso)
+        verdes = await create_delivery(onward, world.verde)
+        assert (await own.is_offered())["deliveries"] == [rossos["id"]]
+        assert (await pooled.is_offered())["deliveries"] == [verdes["id"]]
+
+
+async def test_a_canceled_delivery_frees_its_driver_and_takes_the_offer_back(onward: Onward) -> None:
+    """A cancel reaches the phone, and the driver can work again."""
+    world = onward.world
+    async with courier(onward, world.pool[0]) as driver:
+        await driver.goes_online(60.1721, 24.9451)
+        delivery = await create_delivery(onward, world.verde)
+        offer = await driver.is_offered()
+        headers = onward.as_(world.verde.token)
+        cancel = f"/api/v1/deliveries/{delivery['id']}/cancel"
+        async with onward.http.post(cancel, json={"reason": "sold out"}, headers=headers) as reply:
+            assert reply.status == 200
+        gone = await until(lambda: driver.last("offer_gone"), "the offer is taken back", driver.changed)
+        assert gone["offer_id"] == offer["id"]
+        await driver.answers(offer, "accept")
+        assert driver.client.nacks[-1]["code"] == "offer_gone"
+        await create_delivery(onward, world.verde)
+        await until(
+            lambda: sum(m["type"] == "offer" for m in driver.messages) == 2, "the next offer comes", driver.changed
+        )
+
+
+async def test_a_status_out_of_order_is_refused_and_changes_nothing(onward: Onward) -> None:
+    """Nothing is delivered that was not picked up, and nothing without its photo."""
+    world = onward.world
+    async with courier(onward, world.pool[0]) as driver:
+        await driver.goes_online(60.1721, 24.9451)
+        delivery = await create_delivery(onward, world.verde)
+        await driver.answers(await driver.is_offered(), "accept")
+        await driver.reports(delivery["id"], "delivered")
+        assert driver.client.nacks[-1]["code"] == "illegal_transition"
+        await driver.reports(delivery["id"], "arrived_at_pickup", "picked_up", "arrived_at_dropoff", "delivered")
+        assert driver.client.nacks[-1]["code"] == "validation_failed"
+        headers = onward.as_(world.verde.token)
+        async with onward.http.get(f"/api/v1/deliveries/{delivery['id']}", headers=headers) as reply:
+            assert (await reply.json())["status"] == "arrived_at_dropoff"
+
+
+async def test_with_no_driver_the_board_says_why(onward: Onward) -> None:
+    """An unassigned delivery explains itself in words."""
+    world = onward.world
+    async with watcher(onward, world.rosso.token) as board:
+        await create_delivery(onward, world.rosso)
+        await board.sees(
+            lambda o: o["deliveries"] and o["deliveries"][0]["reason"] == "No driver is on shift.", "the reason"
+        )
