@@ -31,6 +31,10 @@ class Planner:
         self._make_travel = make_travel
         self._pool: ProcessPoolExecutor | None = None
 
+    async def warm_up(self) -> None:
+        """Start the process ahead of the first question."""
+        await self.leg_seconds([])
+
     async def answer(self, question: worker.Question) -> worker.Answer:
         """Return the plan for one tick; raises `PlannerAway`."""
         return await self._call(worker.answer, question)

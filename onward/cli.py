@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvloop
+from pydantic import ValidationError
 from rich.console import Console
 
 from onward.config import Settings
@@ -15,44 +17,194 @@ from onward.config import Settings
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
     help="onward: the open delivery platform.",
 )
+maps = typer.Typer(no_args_is_help=True, help="City maps from OpenStreetMap extracts.")
+app.add_typer(maps, name="map")
 console = Console(stderr=True)
 
+DataDir = Annotated[Path | None, typer.Option(help="Where data lives (ONWARD_DATA_DIR).")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one (ONWARD_PORT).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON on standard output.")]
 
-def settings_from(**given: object) -> Settings:
-    """Return the settings with what was given on the command line on top."""
-    return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+def settings_from(**given: Any) -> Settings:
+    """Return the settings with what was given on the command line on top; ends with words when they are wrong."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        for wrong in error.errors():
+            console.print(f"[red]{'.'.join(map(str, wrong['loc']))}[/]: {wrong['msg']}")
+        raise typer.Exit(2) from None
+
+
+def log_as(settings: Settings, *, quiet: bool = False) -> None:
+    """Set up logging."""
+    from kernel.log import configure
+
+    configure(level="warning" if quiet and settings.log_level == "info" else settings.log_level, json=settings.log_json)
 
 
 @app.command()
 def serve(
-    data_dir: Annotated[Path | None, typer.Option(help="Where data lives.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    data_dir: DataDir = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (ONWARD_HOST).")] = None,
+    port: Port = None,
     map_name: Annotated[str | None, typer.Option("--map", help="Which imported map to serve.")] = None,
 ) -> None:
     """Run the server until Ctrl-C."""
-    from kernel.log import configure
     from onward.processes import serve as run
     from onward.processes import with_servers
 
     settings = settings_from(data_dir=data_dir, host=host, port=port, map_name=map_name)
-    configure(level=settings.log_level, json=settings.log_json)
+    log_as(settings)
     with with_servers(settings) as filled:
-        uvloop.run(run(filled, ready=lambda url: console.print(f"[bold green]onward[/] is open at [link]{url}[/link]")))
+        uvloop.run(run(filled, ready=lambda url: console.print(f"[bold]onward[/] is open at {url}")))
+
+
+@app.command()
+def demo(
+    for_s: Annotated[
+        float | None, typer.Option("--for", min=5, help="Seconds to run; without it until Ctrl-C.")
+    ] = None,
+    drivers: Annotated[int, typer.Option(min=1, max=2000, help="How many couriers.")] = 40,
+    businesses: Annotated[int, typer.Option(min=1, max=5, help="How many businesses.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same demand and behaviour.")] = 1,
+    map_file: Annotated[Path | None, typer.Option("--map", help="An OpenStreetMap extract (.osm.pbf).")] = None,
+    faults: Annotated[bool, typer.Option(help="Let phones lose signal and sockets.")] = True,
+    data_dir: Annotated[Path, typer.Option(help="Where the demo's data lives; emptied at each start.")] = Path(
+        ".onward/demo"
+    ),
+    port: Port = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a city deliver: servers, map, couriers, kitchens and customers with one command."""
+    import msgspec
+
+    from onward.demo import DemoFailed, run_demo
+
+    settings = settings_from(data_dir=data_dir, port=0 if port is None and for_s else port)
+    log_as(settings, quiet=True)
+    try:
+        outcome = run_demo(
+            settings, for_s=for_s, drivers=drivers, businesses=businesses, seed=seed, pbf=map_file, faults=faults
+        )
+    except DemoFailed as error:
+        console.print(f"[red]{error}[/]")
+        raise typer.Exit(1) from None
+    if as_json:
+        print(msgspec.json.encode(outcome).decode())
+    else:
+        console.print(outcome)
+    bad = outcome.fixes_lost + outcome.double_assigned + outcome.cross_tenant_leaks + outcome.errors
+    raise typer.Exit(1 if bad else 0)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A file of GPS traces (.gz is fine).")],
+    format_: Annotated[str, typer.Option("--format", help="porto, capmetro or csv.")] = "csv",
+    speed: Annotated[float, typer.Option(min=0.1, help="How many times faster than it was.")] = 60.0,
+    vehicles: Annotated[int, typer.Option(min=1, max=5000, help="How many at once, at most.")] = 300,
+    data_dir: Annotated[Path, typer.Option(help="Where data lives; emptied at each start.")] = Path(".onward/replay"),
+    as_json: AsJson = False,
+) -> None:
+    """Replay recorded traces through real driver sockets and check that nothing is lost."""
+    import msgspec
+
+    from onward.replay import ReplayFailed, run_replay
+
+    settings = settings_from(data_dir=data_dir, port=0)
+    log_as(settings, quiet=True)
+    try:
+        outcome = run_replay(settings, file, format_=format_, speed=speed, vehicles=vehicles)
+    except ReplayFailed as error:
+        console.print(f"[red]{error}[/]")
+        raise typer.Exit(1) from None
+    if as_json:
+        print(msgspec.json.encode(outcome).decode())
+    else:
+        console.print(outcome)
+    raise typer.Exit(1 if outcome.fixes_lost else 0)
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database up to date."""
+    from onward.migrate import MigrationError
     from onward.migrate import migrate as run
     from onward.processes import with_servers
 
-    with with_servers(Settings()) as settings:
-        count = asyncio.run(run(settings.database_url, applied=lambda name: console.print(f"applied {name}")))
-    console.print(f"{count} applied" if count else "The database is up to date.")
+    try:
+        with with_servers(settings_from()) as settings:
+            count = asyncio.run(run(settings.database_url, applied=lambda name: console.print(f"applied {name}")))
+    except MigrationError as error:
+        console.print(f"[red]{error}[/]")
+        raise typer.Exit(1) from None
+    console.print(f"{count} applied." if count else "The database is up to date.")
+
+
+@app.command()
+def doctor() -> None:
+    """Look at everything this installation needs and say what is wrong."""
+    from onward.doctor import examine
+    from onward.processes import with_servers
+
+    async def look(settings: Settings) -> bool:
+        well = True
+        async for finding in examine(settings):
+            well &= finding.ok
+            console.print(f"{'[green]ok  [/]' if finding.ok else '[red]fix [/]'} {finding.what:<11} {finding.detail}")
+        return well
+
+    with with_servers(settings_from()) as settings:
+        well = asyncio.run(look(settings))
+    raise typer.Exit(0 if well else 1)
+
+
+@maps.command("import")
+def map_import(
+    file: Annotated[Path, typer.Argument(help="An OpenStreetMap extract (.osm.pbf).")],
+    name: Annotated[str | None, typer.Option(help="The map's name; by default the file's.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Turn an extract into a street graph and vector tiles."""
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from onward.maps.importer import import_map
+    from onward.maps.osm import MapError
+    from onward.maps.store import maps_folder
+
+    settings = settings_from(data_dir=data_dir)
+    known_as = (name or file.name.split(".")[0]).lower()
+    with Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("map", total=1.0)
+        try:
+            info = import_map(
+                file,
+                maps_folder(settings.data_dir) / known_as,
+                name=known_as,
+                progress=lambda what, share: bar.update(task, description=what, completed=share),
+            )
+        except MapError as error:
+            bar.stop()
+            console.print(f"[red]{error}[/]")
+            raise typer.Exit(1) from None
+    console.print(f"[bold]{known_as}[/]: {info.junctions} junctions, {info.places} places. {info.attribution}")
+    console.print(f"Serve it with `onward serve --map {known_as}` or ONWARD_MAP_NAME={known_as}.")
+
+
+@maps.command("list")
+def map_list(data_dir: DataDir = None) -> None:
+    """List the imported maps."""
+    from onward.maps.store import list_maps
+
+    found = list_maps(settings_from(data_dir=data_dir).data_dir)
+    for info in found:
+        print(f"{info.name:<20} {info.junctions:>8} junctions  {info.places:>6} places  from {info.source}")
+    if not found:
+        console.print("No map yet: `onward map import FILE.osm.pbf`.")
 
 
 @app.command()
@@ -67,7 +219,9 @@ def openapi() -> None:
     from onward.routes import ROUTES
 
     endpoints = [Endpoint.of(route) for route in ROUTES]
-    print(msgspec.json.format(msgspec.json.encode(document(endpoints, version=version("onward")))).decode())
+    sys.stdout.buffer.write(
+        msgspec.json.format(msgspec.json.encode(document(endpoints, version=version("onward")))) + b"\n"
+    )
 
 
 if __name__ == "__main__":

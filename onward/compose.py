@@ -132,6 +132,7 @@ async def build(settings: Settings) -> Installation:
         supervisor.start("streams", streams.run)
         supervisor.start("history", history.run)
         supervisor.start("outbox_relay", relay.run)
+        supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
         timers.start(supervisor, timers.timers(db, redis, clock, eta))
         yield

@@ -100,12 +100,12 @@ class Ingest:
         self._wake.set()
 
     async def run(self) -> None:
-        """Flush batch after batch, until cancelled."""
+        """Flush batch after batch, until cancelled: the first fix at once, the rest of a tick together."""
         while True:
             await self._wake.wait()
-            await asyncio.sleep(TICK_S)
             self._wake.clear()
             await self.flush()
+            await asyncio.sleep(TICK_S)
 
     async def flush(self) -> None:
         """Make all that waits durable; keeps trying while Redis is away."""

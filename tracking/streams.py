@@ -213,10 +213,10 @@ class Streams:
         """Send what came in, tick by tick, until cancelled."""
         while True:
             await self._wake.wait()
-            await asyncio.sleep(TICK_S)
             self._wake.clear()
             for group in list(self._groups.values()):
                 await self._flush(group)
+            await asyncio.sleep(TICK_S)
 
     async def _flush(self, group: Group) -> None:
         if group.resync:
@@ -235,12 +235,13 @@ class Streams:
         if group.resync:
             self._wake.set()
             return
-        moved, group.moved = group.moved, {}
+        moved = {name: slot for name, slot in group.moved.items() if name in group.drivers}
+        group.moved = {}
         shared = Frame(Positions(list(moved.values()))) if moved else None
         for viewer in list(group.viewers):
-            await self._send(viewer, moved, shared)
+            await self._send(viewer, moved, shared, group.drivers)
 
-    async def _send(self, viewer: Viewer, moved: dict[str, Slot], shared: Frame | None) -> None:
+    async def _send(self, viewer: Viewer, moved: dict[str, Slot], shared: Frame | None, drivers: set[str]) -> None:
         if not viewer.joined or viewer.closing:
             return
         if len(viewer.facts) > FACTS_WAITING_MAX:
@@ -251,9 +252,8 @@ class Streams:
             self._wake_later()
             return
         if viewer.slots:
-            viewer.slots.update(moved)
-            shared = Frame(Positions(list(viewer.slots.values())))
-            viewer.slots = {}
+            slots, viewer.slots = viewer.slots | moved, {}
+            shared = Frame(Positions([slot for name, slot in slots.items() if name in drivers]))
         if shared is not None:
             metrics.viewer_frames.labels("positions").inc()
             await viewer.outlet.send(shared.encoded(viewer.outlet.codec))

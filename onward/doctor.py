@@ -1,0 +1,86 @@
+"""`onward doctor`: looks at everything an installation needs and says in words what is wrong and what to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from finance.service import broken_invariants
+from kernel import redis as redis_client
+from kernel.db import AWAY, Database, Reason
+from kernel.redis import connect
+from onward.config import Settings
+from onward.maps.store import map_dir
+from onward.migrate import folder, read
+
+DISK_FREE_MIN_GB = 2
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One look at one thing."""
+
+    what: str
+    ok: bool
+    detail: str
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield one finding after the other; `settings` has the URLs of running servers."""
+    free_gb = shutil.disk_usage(settings.data_dir if settings.data_dir.exists() else ".").free / 1e9
+    yield Finding("disk", free_gb >= DISK_FREE_MIN_GB, f"{free_gb:.0f} GB free for {settings.data_dir}")
+    async for finding in _database(settings):
+        yield finding
+    yield await _redis(settings)
+    known = map_dir(settings.data_dir, settings.map_name)
+    yield Finding(
+        "map",
+        known is not None or bool(settings.style_url),
+        str(known) if known else f"no map called {settings.map_name}: run `onward map import FILE.osm.pbf`",
+    )
+
+
+async def _database(settings: Settings) -> AsyncIterator[Finding]:
+    import asyncpg
+
+    try:
+        con = await asyncpg.connect(settings.database_url)
+    except (OSError, asyncpg.PostgresError) as error:
+        yield Finding("database", False, f"{error}: check DATABASE_URL")
+        return
+    try:
+        version = con.get_server_version()
+        yield Finding("database", version.major >= 18, f"PostgreSQL {version.major}.{version.minor} (18 or newer)")
+        applied = await con.fetchval("SELECT to_regclass('public.onward_migrations') IS NOT NULL")
+        names = (
+            {row["name"] for row in await con.fetch("SELECT name FROM public.onward_migrations")} if applied else set()
+        )
+    finally:
+        await con.close()
+    missing = [m.name for m in read(folder()) if m.name not in names]
+    yield Finding("migrations", not missing, f"run `onward migrate`: {', '.join(missing)}" if missing else "up to date")
+    if missing:
+        return
+    db = await Database.connect(settings.database_url, size_max=2)
+    try:
+        async with db.platform_tx(Reason.ADMIN, readonly=True) as platform:
+            broken = await broken_invariants(platform)
+        yield Finding("ledger", not broken, "; ".join(broken) or "every entry balances")
+    except AWAY as error:
+        yield Finding("roles", False, f"{error}: the login must be a member of onward_app and onward_platform")
+    finally:
+        await db.close()
+
+
+async def _redis(settings: Settings) -> Finding:
+    client = connect(settings.redis_url)
+    try:
+        info = await client.info()
+    except redis_client.AWAY as error:
+        return Finding("redis", False, f"{error}: check REDIS_URL")
+    finally:
+        await client.aclose()
+    name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
+    durable = bool(int(info.get("aof_enabled", 0)))
+    return Finding("redis", durable, name if durable else f"{name} without an append-only file: set appendonly yes")
