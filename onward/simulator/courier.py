@@ -36,7 +36,7 @@ DUPLICATE_PER_TICK: Final = 1 / 200
 OFFLINE_S: Final = (8.0, 25.0)
 DROPOUT_S: Final = (5.0, 15.0)
 METERS_PER_DEGREE: Final = 111_320.0
-STREET_SPEED: Final = 0.85
+STREET_SPEED: Final = 1.2
 
 
 class Courier:
@@ -245,13 +245,13 @@ class Courier:
         points = [self._at, to] if route is None else [self._at, *(Point(*row) for row in route.path.tolist()), to]
         walk = Walk(points)
         top = SPEED_MAX_MPS[self._vehicle] * STREET_SPEED * self._random.uniform(0.85, 1.15)
-        if self._vehicle is Vehicle.CAR:
-            top *= 0.6
+        if self._vehicle is not Vehicle.BICYCLE:
+            top *= 0.55  # lights and traffic
         while not walk.done:
             if (delivery is not None and not self._has(delivery)) or (while_idle and self._stops):
                 self._speed = 0.0
                 return False
-            aim = 0.0 if self._random.random() < 0.03 else top * self._random.uniform(0.75, 1.05)
+            aim = 0.0 if self._random.random() < 0.015 else top * self._random.uniform(0.85, 1.05)
             self._speed += max(-3.0, min(1.6, aim - self._speed))
             here = walk.advance(self._speed * TICK_S)
             if meters_between(self._at, here) > 0.5:

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from geo.distance import meters_between
 from geo.point import Point
 from geo.travel import Vehicle
 from onward.maps.store import CityMap, Place
@@ -34,6 +35,7 @@ LAST_NAMES: Final = (
 )  # fmt: skip
 VEHICLES: Final = (Vehicle.BICYCLE,) * 7 + (Vehicle.SCOOTER,) * 2 + (Vehicle.CAR,)
 DEDICATED_EVERY: Final = 3
+ORDERS_NEARBY: Final = 0.75
 BUSINESSES_MAX: Final = len(BUSINESS_NAMES)
 
 
@@ -121,8 +123,10 @@ def demand(city: CityMap, plan: CityPlan, *, per_minute: float) -> Iterator[Plan
     at_s = 1.0
     number = 0
     while True:
-        business = int(random.integers(len(plan.businesses)))
         door = addresses[int(random.integers(len(addresses)))]
+        business = int(random.integers(len(plan.businesses)))
+        if random.random() < ORDERS_NEARBY:
+            business = _nearest_business(plan, door)
         count = int(random.integers(1, 4))
         menu = random.choice(len(plan.businesses[business].menu), size=count, replace=False).tolist()
         yield PlannedOrder(
@@ -160,6 +164,14 @@ def _shop_places(city: CityMap, addresses: list[Place]) -> list[Place]:
 
 def _nearest(addresses: list[Place], place: Place) -> Place:
     return min(addresses, key=lambda a: (a.lat - place.lat) ** 2 + ((a.lng - place.lng) / 2) ** 2)
+
+
+def _nearest_business(plan: CityPlan, door: Place) -> int:
+    def meters(number: int) -> float:
+        stores = plan.businesses[number].stores
+        return min(meters_between(point_of(store), Point(door.lat, door.lng)) for store in stores)
+
+    return min(range(len(plan.businesses)), key=meters)
 
 
 def point_of(place: PlannedStore | PlannedCourier | PlannedOrder) -> Point:
