@@ -36,7 +36,7 @@ HELSINKI: Final = "helsinki"
 HISTORY_DEADLINE_S: Final = 30.0
 CHILD_DEADLINE_S: Final = 90.0
 STATUS_PERIOD_S: Final = 2.0
-ORDERS_PER_COURIER_MINUTE: Final = 0.4
+ORDERS_PER_COURIER_MINUTE: Final = 0.25
 
 console = Console(stderr=True)
 

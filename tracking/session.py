@@ -26,7 +26,7 @@ class DriverSession:
 
     _resend_from: int = 0
     _tokens: float = FRAME_BURST
-    _filled_at_s: float = 0.0
+    _filled_at_s: float | None = None
 
     def take(self, seq: int, now_s: float) -> str | None:
         """Say whether a frame may go on: None for yes, `duplicate`, or the code of a refusal to be tried again."""
@@ -64,7 +64,7 @@ class DriverSession:
         return code
 
     def _spend(self, now_s: float) -> bool:
-        if self._filled_at_s:
+        if self._filled_at_s is not None:
             self._tokens = min(FRAME_BURST, self._tokens + (now_s - self._filled_at_s) * FRAMES_PER_S)
         self._filled_at_s = now_s
         if self._tokens < 1:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from geo.distance import meters_between
+from geo.distance import destination, meters_between
 from geo.point import Point
 from geo.travel import Vehicle
 from onward.maps.store import CityMap, Place
@@ -36,6 +36,9 @@ LAST_NAMES: Final = (
 VEHICLES: Final = (Vehicle.BICYCLE,) * 7 + (Vehicle.SCOOTER,) * 2 + (Vehicle.CAR,)
 DEDICATED_EVERY: Final = 3
 ORDERS_NEARBY: Final = 0.75
+WAITING_RADIUS_M: Final = 250.0
+FIRST_ORDERS: Final = 6
+FIRST_ORDERS_EVERY_S: Final = 1.5
 BUSINESSES_MAX: Final = len(BUSINESS_NAMES)
 
 
@@ -110,14 +113,15 @@ def make_plan(city: CityMap, *, seed: int, couriers: int, businesses: int = 3) -
     people = []
     for number in range(couriers):
         vehicle = VEHICLES[int(random.integers(len(VEHICLES)))]
-        home = city.graph.random_point(random, vehicle)
         own = (number // DEDICATED_EVERY) % businesses if number % DEDICATED_EVERY == 0 else None
+        waits_at = planned[own if own is not None else int(random.integers(businesses))].stores
+        home = _near(waits_at[int(random.integers(len(waits_at)))], random)
         people.append(PlannedCourier(_name(random, number), vehicle, own, home.lat, home.lng, seed * 10_000 + number))
     return CityPlan(seed, tuple(planned), tuple(people))
 
 
 def demand(city: CityMap, plan: CityPlan, *, per_minute: float) -> Iterator[PlannedOrder]:
-    """Yield orders for ever, as a Poisson process; the first one comes within seconds."""
+    """Yield orders for ever, as a Poisson process after a few quick ones to start with."""
     random = np.random.default_rng([plan.seed, 2])
     addresses = _addresses(city)
     at_s = 1.0
@@ -142,7 +146,13 @@ def demand(city: CityMap, plan: CityPlan, *, per_minute: float) -> Iterator[Plan
             watches=bool(random.random() < 0.4) or number == 0,
         )
         number += 1
-        at_s += float(random.exponential(60.0 / per_minute))
+        pause_s = float(random.exponential(60.0 / per_minute))
+        at_s += FIRST_ORDERS_EVERY_S if number < FIRST_ORDERS else pause_s
+
+
+def _near(store: PlannedStore, random: np.random.Generator) -> Point:
+    """Return a corner near a store: that is where couriers wait."""
+    return destination(point_of(store), float(random.uniform(0, 360)), float(random.uniform(20, WAITING_RADIUS_M)))
 
 
 def _name(random: np.random.Generator, number: int) -> str:

@@ -68,7 +68,7 @@ function Stats() {
   const Stat = ({ n, text, bad }) => html`<div class=${"stat" + (bad ? " bad" : "")}><b>${n}</b><span>${text}</span></div>`;
   return html`<div class="stats">
     <${Stat} n=${open.length} text=${t("open")}/><${Stat} n=${unassigned} text=${t("unassigned")}/>
-    <${Stat} n=${judged.length ? Math.round(100 * (judged.length - late) / judged.length) + " %" : "–"} text=${t("in_time")} bad=${late > 0}/>
+    <${Stat} n=${judged.length ? Math.round(100 * (judged.length - late) / judged.length) + " %" : "–"} text=${t("in_time")} bad=${late > 0.1 * judged.length}/>
     <${Stat} n=${delivered.length} text=${t("delivered_today")}/>
     <${Stat} n=${by("available")} text=${t("d_available")}/><${Stat} n=${by("busy")} text=${t("d_busy")}/></div>`;
 }

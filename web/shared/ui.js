@@ -22,7 +22,7 @@ export function ThemeSwitch() {
 }
 export function Timeline({ steps, prefix }) {
   return html`<ol class="timeline">${[...steps].reverse().map((step) => html`
-    <li key=${step.status + step.at}><span></span><span>${t(prefix + step.status)}${step.source && t("by_" + step.source) ? html`<small>${t("by_" + step.source)}</small>` : null}</span><time class="num" datetime=${step.at}>${time(step.at)}</time></li>`)}</ol>`;
+    <li key=${step.status + step.at}><span>${t(prefix + step.status)}${step.source && t("by_" + step.source) ? html`<small>${t("by_" + step.source)}</small>` : null}</span><time class="num" datetime=${step.at}>${time(step.at)}</time></li>`)}</ol>`;
 }
 // Calls the API with the page's token; throws an Error with the problem's own words.
 export async function api(token, path, options = {}) {
