@@ -113,13 +113,14 @@ def replay(
     """Replay recorded traces through real driver sockets and check that nothing is lost."""
     import msgspec
 
-    from onward.replay import ReplayFailed, run_replay
+    from onward.demo import DemoFailed
+    from onward.replay import run_replay
 
     settings = settings_from(data_dir=data_dir, port=0)
     log_as(settings, quiet=True)
     try:
         outcome = run_replay(settings, file, format_=format_, speed=speed, vehicles=vehicles)
-    except ReplayFailed as error:
+    except DemoFailed as error:
         console.print(f"[red]{error}[/]")
         raise typer.Exit(1) from None
     if as_json:

@@ -24,6 +24,7 @@ from kernel import ids
 from kernel.db import Database, Reason
 from kernel.ids import Kind
 from onward.config import Settings
+from onward.embedded import EmbeddedError, embedded_lock, stop_orphans
 from onward.maps.importer import import_map
 from onward.maps.osm import MapError
 from onward.maps.store import load_map, maps_folder
@@ -101,13 +102,25 @@ def demo_map(settings: Settings, pbf: Path | None) -> tuple[str, Path]:
     return name, folder.resolve()
 
 
+def start_afresh(data_dir: Path) -> None:
+    """Empty the embedded servers' data and the files of an earlier run; raises `DemoFailed` while that still runs."""
+    if not data_dir.exists():
+        return
+    try:
+        with embedded_lock(data_dir):
+            stop_orphans(data_dir)
+            for part in ("postgres", "valkey", "files"):
+                shutil.rmtree(data_dir / part, ignore_errors=True)
+    except EmbeddedError as error:
+        raise DemoFailed(str(error)) from None
+
+
 def run_demo(
     settings: Settings, *, for_s: float | None, drivers: int, businesses: int, seed: int, pbf: Path | None, faults: bool
 ) -> Outcome:
     """Run the demo for a time, or until Ctrl-C; return what happened."""
-    for part in ("postgres", "valkey", "files"):
-        if not settings.database_url and not settings.redis_url:
-            shutil.rmtree(settings.data_dir / part, ignore_errors=True)
+    if not settings.database_url and not settings.redis_url:
+        start_afresh(settings.data_dir)
     name, folder = demo_map(settings, pbf)
     settings = settings.model_copy(update={"map_name": name, "rate_limits": False})
     with with_servers(settings) as filled:

@@ -7,6 +7,7 @@ and recovers. Every check asks whether a pid really is our server, because numbe
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pwd
 import time
@@ -61,8 +62,26 @@ def embedded(data_dir: Path, *, for_tests: bool = False) -> Iterator[Servers]:
     socket = data_dir / "valkey" / "valkey.sock"
     if len(str(socket)) > SOCKET_PATH_MAX:
         raise EmbeddedError(f"The path {data_dir} is too long for a Unix socket: choose a shorter ONWARD_DATA_DIR.")
-    with postgres(data_dir / "postgres", for_tests=for_tests) as database_url, valkey(socket) as redis_url:
+    with (
+        embedded_lock(data_dir),
+        postgres(data_dir / "postgres", for_tests=for_tests) as database_url,
+        valkey(socket) as redis_url,
+    ):
         yield Servers(database_url, redis_url)
+
+
+@contextlib.contextmanager
+def embedded_lock(data_dir: Path) -> Iterator[None]:
+    """Hold the directory's lock: the kernel lets go of it when the owner dies, however that happens."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EmbeddedError(
+                f"{data_dir} is in use by another onward: stop it, or choose another ONWARD_DATA_DIR."
+            ) from None
+        yield
 
 
 @contextlib.contextmanager
@@ -98,6 +117,12 @@ def valkey(socket: Path) -> Iterator[str]:
         yield f"unix://{socket}"
     finally:
         server.stop()
+
+
+def stop_orphans(data_dir: Path) -> None:
+    """Stop servers whose owner was killed; the caller holds the directory's lock."""
+    _stop_orphan(data_dir.resolve() / "postgres")
+    _shut_down_valkey(data_dir.resolve() / "valkey" / "valkey.sock")
 
 
 def _system_user() -> str | None:
@@ -139,8 +164,6 @@ def _stop_orphan(pgdata: Path) -> None:
     if not pidfile.exists():
         handles.unlink(missing_ok=True)
         return
-    if _living_owners(handles):
-        return
     try:
         pid = int(pidfile.read_text().splitlines()[0])
     except (ValueError, IndexError):
@@ -164,24 +187,6 @@ def _is_zombie(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-
-
-def _living_owners(handles: Path) -> bool:
-    """Say whether another living Python process of ours still uses the server."""
-    import json
-
-    try:
-        pids = json.loads(handles.read_text())
-    except (OSError, ValueError):
-        return False
-    for pid in pids:
-        if pid == os.getpid():
-            continue
-        with contextlib.suppress(psutil.Error):
-            process = psutil.Process(pid)
-            if process.status() != psutil.STATUS_ZOMBIE and "python" in process.name():
-                return True
-    return False
 
 
 def _shut_down_valkey(socket: Path) -> None:

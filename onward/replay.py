@@ -11,7 +11,6 @@ import csv
 import gzip
 import io
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -24,7 +23,7 @@ from rich.progress import Progress
 
 from geo.travel import Vehicle
 from onward.config import Settings
-from onward.demo import lost_fixes
+from onward.demo import DemoFailed, lost_fixes, start_afresh
 from onward.processes import running, with_servers
 from onward.seed import CourierAccess, seed_city
 from onward.simulator.plan import CityPlan, PlannedCourier
@@ -37,7 +36,7 @@ PAST_MAX_S: Final = 6 * 24 * 3600
 console = Console(stderr=True)
 
 
-class ReplayFailed(Exception):
+class ReplayFailed(DemoFailed):
     """The file can't be replayed; the message says what to do."""
 
 
@@ -115,7 +114,7 @@ def run_replay(settings: Settings, file: Path, *, format_: str, speed: float, ve
     """Replay a file on servers of its own; return what became of it."""
     traces = read_traces(file, format_, vehicles)
     if not settings.database_url and not settings.redis_url:
-        shutil.rmtree(settings.data_dir, ignore_errors=True)
+        start_afresh(settings.data_dir)
     with with_servers(settings.model_copy(update={"rate_limits": False})) as filled:
         import uvloop
 

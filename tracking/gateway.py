@@ -121,6 +121,7 @@ class DriverSocket:
         self._device_id = ""
         self._session = DriverSession(0)
         self._rejected: Counter[str] = Counter()
+        self._closing = False
         self._outgoing: asyncio.Queue[Any] = asyncio.Queue(FRAMES_IN_FLIGHT_MAX)
 
     async def serve(self) -> None:
@@ -179,7 +180,8 @@ class DriverSocket:
         except BadFrame as error:
             await self._refuse_and_close(error)
         finally:
-            writer.cancel()
+            if not self._closing:
+                writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
             await self._gateway.hub.unsubscribe(keys.driver_channel(self._principal.driver()), self._on_notice)
 
@@ -272,6 +274,7 @@ class DriverSocket:
                 else:
                     message = Ack(following.seq, dict(Counter(message.rejected) + Counter(following.rejected)))
             if isinstance(message, int):
+                self._closing = True
                 await self.close(message)
                 return
             await self._send(message)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.support.people import courier, create_delivery, tracking_token, until, watcher
+from typing import Any
+
+from tests.support.people import courier, create_delivery, eventually, tracking_token, until, watcher
 from tests.support.server import Onward
 
 
@@ -37,9 +39,13 @@ async def test_a_delivery_is_offered_accepted_and_delivered_while_everybody_watc
                 "the driver is free again",
             )
         headers = onward.as_(world.dedicated.token)
-        async with onward.http.get("/api/v1/driver/earnings", headers=headers) as reply:
-            earned = await reply.json()
-        assert earned["totals"] == [{"amount_minor": delivery["driver_pay_minor"] + 200, "currency": "EUR"}]
+
+        async def earnings() -> Any:
+            async with onward.http.get("/api/v1/driver/earnings", headers=headers) as reply:
+                return (await reply.json())["totals"]
+
+        owed = [{"amount_minor": delivery["driver_pay_minor"] + 200, "currency": "EUR"}]
+        await eventually(earnings, lambda totals: totals == owed, "the earning is posted")
 
 
 async def test_a_declined_offer_goes_to_the_next_driver(onward: Onward) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -28,6 +28,18 @@ async def until(condition: Callable[[], Any], what: str, changed: asyncio.Event)
             return found
     except TimeoutError:
         raise AssertionError(f"never: {what}") from None
+
+
+async def eventually(ask: Callable[[], Awaitable[Any]], good: Callable[[Any], Any], what: str) -> Any:
+    """Ask again and again until the answer is good; fail with `what` and the last answer after the deadline."""
+    answer = None
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while not good(answer := await ask()):
+                pass
+            return answer
+    except TimeoutError:
+        raise AssertionError(f"never: {what}; at last {answer}") from None
 
 
 def photo(color: str = "orange") -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from finance.service import broken_invariants
 from kernel.db import Reason
 from kernel.ids import Kind, show
-from tests.support.people import courier, tracking_token, watcher
+from tests.support.people import courier, eventually, tracking_token, watcher
 from tests.support.server import Onward
 
 
@@ -60,17 +60,23 @@ async def test_an_order_is_cooked_carried_paid_and_booked(onward: Onward) -> Non
         assert customer.object["order"]["total_minor"] == placed["order"]["total_minor"]
         async with onward.http.get("/api/v1/track/proof", headers=onward.as_(tracking_token(placed))) as reply:
             assert reply.content_type == "image/jpeg"
-    async with onward.http.get("/api/v1/business/orders", headers=headers) as reply:
-        (order,) = (await reply.json())["data"]
-    assert (order["status"], order["payment_status"]) == ("completed", "paid")
-    async with onward.installation.db.platform_tx(Reason.ADMIN) as con:
-        assert await broken_invariants(con) == []
-        cash = await con.fetchval(
-            """SELECT sum(p.amount_minor) FROM ledger_postings p JOIN ledger_accounts a ON a.id = p.account_id
-               WHERE a.kind = 'cash_with_driver' AND a.driver_id = $1""",
-            world.pool[0].id,
-        )
-    assert cash == placed["order"]["total_minor"]
+
+    async def order_state() -> Any:
+        async with onward.http.get("/api/v1/business/orders", headers=headers) as reply:
+            (order,) = (await reply.json())["data"]
+            return order["status"], order["payment_status"]
+
+    async def cash() -> Any:
+        async with onward.installation.db.platform_tx(Reason.ADMIN) as con:
+            assert await broken_invariants(con) == []
+            return await con.fetchval(
+                """SELECT sum(p.amount_minor) FROM ledger_postings p JOIN ledger_accounts a ON a.id = p.account_id
+                   WHERE a.kind = 'cash_with_driver' AND a.driver_id = $1""",
+                world.pool[0].id,
+            )
+
+    await eventually(order_state, lambda state: state == ("completed", "paid"), "completed and paid")
+    await eventually(cash, lambda total: total == placed["order"]["total_minor"], "the cash is booked on the courier")
 
 
 @pytest.mark.parametrize(
