@@ -18,9 +18,9 @@ async function signIn(event) {
 }
 function Door() {
   return html`<main class="door"><form onSubmit=${signIn}>
-    <div class="mark"><img src="/web/shared/icon.svg" alt=""><div><h1>onward</h1><p>${t("welcome")}</p></div></div>
-    <label class="field">${t("email")}<input name="email" type="email" autocomplete="username" required autofocus></label>
-    <label class="field">${t("password")}<input name="password" type="password" autocomplete="current-password" required></label>
+    <div class="mark"><img src="/web/shared/icon.svg" alt=""/><div><h1>onward</h1><p>${t("welcome")}</p></div></div>
+    <label class="field">${t("email")}<input name="email" type="email" autocomplete="username" required autofocus/></label>
+    <label class="field">${t("password")}<input name="password" type="password" autocomplete="current-password" required/></label>
     <p role="alert">${wrong.value}</p>
     <button class="btn main" disabled=${busy.value}>${t("sign_in")}</button>
   </form></main>`;

@@ -1,0 +1,160 @@
+"""What people see, in a real browser, under the real content security policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from onward.demo import bundled_helsinki
+from onward.embedded import Servers
+from onward.maps.importer import import_map
+from onward.maps.store import maps_folder
+from tenancy.passwords import hash_password
+from tests.integration.storefront_api.test_ordering import add_product
+from tests.support.people import courier, create_delivery
+from tests.support.server import Onward, start_onward
+
+DESK = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture
+async def town(db_url: str, servers: Servers, redis: Any, tmp_path: Path) -> Any:
+    """The product with a real map under it."""
+    import_map(bundled_helsinki(), maps_folder(tmp_path) / "helsinki", name="helsinki")
+    async with start_onward(db_url, servers.redis_url, tmp_path) as running:
+        yield running
+
+
+async def open_page(browser: Browser, size: dict[str, int]) -> tuple[Page, list[str]]:
+    """Open a page that keeps every complaint of the browser."""
+    page = await (await browser.new_context(viewport=size)).new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    return page, complaints
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_the_board_follows_a_delivery_and_says_why_this_driver(
+    town: Onward, browser: Browser, size: dict[str, int]
+) -> None:
+    """A delivery appears, is offered, accepted, explained; nothing scrolls sideways, the browser has no complaint."""
+    page, complaints = await open_page(browser, size)
+    await page.goto(f"{town.url}/board/#{town.world.admin_token}")
+    await expect(page.get_by_text("No deliveries yet")).to_be_visible()
+    assert "ses_" not in page.url
+    async with courier(town, town.world.pool[0]) as driver:
+        await driver.goes_online(60.1721, 24.9451)
+        delivery = await create_delivery(town, town.world.verde)
+        row = page.locator(f'[data-id="{delivery["id"]}"]')
+        await expect(row).to_contain_text("offered")
+        await driver.answers(await driver.is_offered(), "accept")
+        await expect(row).to_contain_text("assigned")
+        await row.click()
+        panel = page.get_by_role("complementary")
+        await expect(panel).to_contain_text("Why this driver? Pia Pool 1")
+        await expect(panel).to_contain_text("way to the store")
+        await page.keyboard.press("Escape")
+        await expect(panel).to_be_hidden()
+        await driver.delivers(delivery["id"])
+        await expect(row).to_contain_text("delivered")
+    wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0
+    assert complaints == []
+
+
+async def test_the_board_is_worked_with_the_keyboard_alone(town: Onward, browser: Browser) -> None:
+    """`/` searches, j goes down, Enter opens, Escape closes; the filter is in the URL."""
+    first = await create_delivery(town, town.world.rosso)
+    await create_delivery(town, town.world.verde)
+    page, _ = await open_page(browser, DESK)
+    await page.goto(f"{town.url}/board/#{town.world.admin_token}")
+    await expect(page.locator(".row")).to_have_count(2)
+    await page.keyboard.press("/")
+    await page.keyboard.type(first["short_code"])
+    await expect(page.locator(".row")).to_have_count(1)
+    assert f"q={first['short_code']}" in page.url
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("complementary")).to_contain_text(first["short_code"])
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_a_customer_follows_the_courier_to_the_door(town: Onward, browser: Browser, size: dict[str, int]) -> None:
+    """Status, arrival time, first name, stops, then the proof photo."""
+    page, complaints = await open_page(browser, size)
+    async with courier(town, town.world.pool[0]) as driver:
+        await driver.goes_online(60.1721, 24.9451)
+        delivery = await create_delivery(town, town.world.verde)
+        await page.goto(town.url + delivery["tracking_url"])
+        heading = page.get_by_role("heading", level=1)
+        await expect(heading).to_have_text("Offered to a courier")
+        await driver.answers(await driver.is_offered(), "accept")
+        await expect(heading).to_have_text("Courier found")
+        await expect(page.locator(".courier")).to_contain_text("Pia")
+        await expect(page.locator(".courier")).not_to_contain_text("Pool")
+        await expect(page.locator(".when")).to_contain_text("Arriving")
+        await driver.delivers(delivery["id"])
+        await expect(heading).to_have_text("Delivered")
+        await expect(page.get_by_alt_text("Proof of delivery")).to_be_visible()
+        await expect(page.locator(".courier")).to_have_count(0)
+    assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert complaints == []
+
+
+async def test_a_page_that_lost_its_server_says_since_when_and_comes_back(town: Onward, browser: Browser) -> None:
+    """The picture stays, and its age is told."""
+    page, _ = await open_page(browser, DESK)
+    await page.goto(f"{town.url}/board/#{town.world.admin_token}")
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    await page.context.set_offline(True)
+    await page.evaluate("0")
+    async with courier(town, town.world.pool[0]):
+        pass
+    await page.context.set_offline(False)
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+
+
+async def test_a_wrong_link_explains_itself(town: Onward, browser: Browser) -> None:
+    """No blank page."""
+    page, _ = await open_page(browser, PHONE)
+    await page.goto(f"{town.url}/track/#trk_wrong-link")
+    await expect(page.get_by_text("This link does not work")).to_be_visible()
+
+
+async def test_an_owner_signs_in_and_sees_his_own_board(town: Onward, browser: Browser) -> None:
+    """A wrong password says so; the right one opens the board."""
+    from kernel.db import Reason
+
+    kept = await hash_password("correct horse")
+    async with town.installation.db.platform_tx(Reason.SEED) as con:
+        await con.execute("UPDATE users SET password_hash = $1 WHERE email = 'owner@rosso.example'", kept)
+    page, _ = await open_page(browser, PHONE)
+    await page.goto(town.url)
+    await page.get_by_label("E-mail").fill("owner@rosso.example")
+    await page.get_by_label("Password").fill("wrong")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert")).to_have_text("Wrong e-mail or password.")
+    await page.get_by_label("Password").fill("correct horse")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Rosso")
+
+
+async def test_a_guest_orders_in_the_shop_and_lands_on_the_tracking_page(town: Onward, browser: Browser) -> None:
+    """Two taps to the basket, one page to the order."""
+    await add_product(town, town.world.verde)
+    page, complaints = await open_page(browser, PHONE)
+    await page.goto(f"{town.url}/shop/?s=verde")
+    await page.get_by_role("button", name="Add Soup").click()
+    await page.get_by_label("Your name").fill("Eva")
+    await page.get_by_label("Telephone").fill("+358 40 123 4567")
+    await page.get_by_label("Address").fill("Mannerheimintie 1")
+    await page.locator(".pick canvas").click()
+    await page.get_by_role("button", name="Order and pay").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Order received")
+    assert complaints == []
