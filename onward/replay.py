@@ -135,11 +135,14 @@ async def _replay(settings: Settings, traces: dict[str, list[Row]], name: str, s
     async with running(settings) as (installation, url):
         access = await seed_city(installation.db, CityPlan(0, (), people))
         at_once = _Gauge()
+        everybody = asyncio.Barrier(len(traces))
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task("replaying", total=sum(len(rows) for rows in traces.values()))
             clients = await asyncio.gather(
                 *(
-                    _drive(url, courier, rows, first_s, shift_s, speed, at_once, lambda n: bar.advance(task, n))
+                    _drive(
+                        url, courier, rows, first_s, shift_s, speed, at_once, everybody, lambda n: bar.advance(task, n)
+                    )
                     for courier, rows in zip(access.couriers, traces.values(), strict=True)
                 )
             )
@@ -183,6 +186,7 @@ async def _drive(
     shift_s: float,
     speed: float,
     at_once: _Gauge,
+    everybody: asyncio.Barrier,
     sent: Callable[[int], None],
 ) -> DriverClient:
     """Send one vehicle's rows at the recorded pace times `speed`; the socket is open from the start to the end."""
@@ -190,6 +194,7 @@ async def _drive(
     socket = asyncio.create_task(client.run())
     await client.connected.wait()
     at_once.add(1)
+    await everybody.wait()
     loop = asyncio.get_running_loop()
     start = loop.time()
     position = 0

@@ -54,7 +54,7 @@ function Courier({ v }) {
   if (ENDED.has(v.status)) return null;
   if (!v.driver) return html`<p class="calm">${t("courier_soon")}</p>`;
   return html`<div class="courier"><span class="face" aria-hidden="true">${v.driver.name[0]}</span><span><b>${v.driver.name}</b><small>${t("courier")} · ${t("v_" + v.driver.vehicle)}</small>
-    <small>${v.stops_before ? t("stops_before", { n: v.stops_before }) : v.stops_before === 0 ? t("next_stop") : ""}</small></span></div>`;
+    <small>${v.stops_before ? t("stops_before", { n: v.stops_before }) : v.stops_before === 0 && v.timeline.some((s) => s.status === "picked_up") ? t("next_stop") : ""}</small></span></div>`;
 }
 function Bill({ order }) {
   const line = (name, minor) => html`<div><span>${name}</span><span class="num">${money(minor, order.currency)}</span></div>`;
