@@ -31,7 +31,7 @@ from onward.maps.store import load_map, maps_folder
 from onward.processes import running, with_servers
 from onward.seed import seed_city
 from onward.simulator.plan import make_plan
-from onward.simulator.run import Orders, Report
+from onward.simulator.run import Counts, Orders, Report
 
 HELSINKI: Final = "helsinki"
 HISTORY_DEADLINE_S: Final = 30.0
@@ -46,31 +46,13 @@ class DemoFailed(Exception):
     """The demo can't go on; the message says what to do."""
 
 
-class Outcome(msgspec.Struct, kw_only=True):
+class Outcome(Counts, kw_only=True):
     """The one line of JSON that a headless demo prints."""
 
     seed: int
     drivers: int
     seconds: float
-    fixes_sent: int
-    fixes_acked: int
     fixes_lost: int
-    orders_placed: int
-    deliveries_created: int
-    deliveries_delivered: int
-    deliveries_canceled: int
-    deliveries_moving: int
-    offers: int
-    double_assigned: int
-    cross_tenant_leaks: int
-    tenant_probes: int
-    reconnects: int
-    fix_to_viewer_ms: dict[str, float]
-    tick_ms: dict[str, float]
-    nacks: dict[str, int]
-    rejected: dict[str, int]
-    errors: int
-    error_texts: list[str]
 
 
 def bundled_helsinki() -> Path:

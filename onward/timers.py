@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from dispatch import offers
 from dispatch.eta import EtaKeeper
@@ -49,7 +50,7 @@ def timers(db: Database, redis: Redis, clock: Clock, eta: EtaKeeper) -> tuple[Ti
 def start(supervisor: Supervisor, table: tuple[Timer, ...]) -> None:
     """Run every job, each in a task of its own that comes back after a failure."""
     for timer in table:
-        supervisor.start(timer.name, lambda timer=timer: _repeat(supervisor, timer))  # type: ignore[misc]
+        supervisor.start(timer.name, partial(_repeat, supervisor, timer))
 
 
 async def _repeat(supervisor: Supervisor, timer: Timer) -> None:
