@@ -93,7 +93,8 @@ class Dispatcher:
         """Tick until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), PERIOD_S)
+                async with asyncio.timeout(PERIOD_S):
+                    await self._wake.wait()
                 await asyncio.sleep(SETTLE_S)
             self._wake.clear()
             async with self._db.platform_tx(Reason.DISPATCH_TICK, readonly=True) as con:

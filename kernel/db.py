@@ -91,14 +91,14 @@ class Database:
     @contextlib.asynccontextmanager
     async def tenant_tx(self, business_id: UUID, *, readonly: bool = False) -> AsyncIterator[Connection]:
         """Open a transaction that sees one business."""
-        async with self._app.acquire(timeout=ACQUIRE_TIMEOUT_S) as con, con.transaction(readonly=readonly):
+        async with _lend(self._app) as con, con.transaction(readonly=readonly):
             await act_for(con, business_id)
             yield con
 
     @contextlib.asynccontextmanager
     async def driver_tx(self, driver_id: UUID, *, readonly: bool = False) -> AsyncIterator[Connection]:
         """Open a transaction that sees one driver's own rows (`act_for` adds the business of a locked offer)."""
-        async with self._app.acquire(timeout=ACQUIRE_TIMEOUT_S) as con, con.transaction(readonly=readonly):
+        async with _lend(self._app) as con, con.transaction(readonly=readonly):
             await con.execute("SELECT set_config('app.driver_id', $1, true)", str(driver_id))
             yield con
 
@@ -106,15 +106,26 @@ class Database:
     async def platform_tx(self, reason: Reason, *, readonly: bool = False) -> AsyncIterator[Connection]:
         """Open a transaction that sees every tenant, for one named reason."""
         metrics.platform_tx.labels(reason).inc()
-        async with self._platform.acquire(timeout=ACQUIRE_TIMEOUT_S) as con, con.transaction(readonly=readonly):
+        async with _lend(self._platform) as con, con.transaction(readonly=readonly):
             yield con
 
     @contextlib.asynccontextmanager
     async def platform_connection(self, reason: Reason) -> AsyncIterator[Connection]:
         """Lend a platform connection with no transaction: for LISTEN and session locks."""
         metrics.platform_tx.labels(reason).inc()
-        async with self._platform.acquire(timeout=ACQUIRE_TIMEOUT_S) as con:
+        async with _lend(self._platform) as con:
             yield con
+
+
+@contextlib.asynccontextmanager
+async def _lend(pool: Pool) -> AsyncIterator[Connection]:
+    """Lend a connection; one that an outage left in the middle of a query is thrown away, not lent again."""
+    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as con:
+        try:
+            yield con
+        except asyncpg.InternalClientError as error:
+            con.terminate()
+            raise ConnectionError(f"the connection is unusable: {error}") from error
 
 
 async def act_for(con: Connection, business_id: UUID) -> None:

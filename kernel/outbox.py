@@ -101,7 +101,8 @@ class Relay:
                         await con.execute("SELECT pg_advisory_unlock(hashtext('onward_outbox_relay'))")
                 self._on_alive()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
 
     async def drain(self) -> int:
         """Handle one batch of waiting events; return how many were finished."""

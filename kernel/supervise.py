@@ -12,6 +12,7 @@ from kernel.log import get_logger
 
 BACKOFF_MIN_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
+CANCEL_AGAIN_S: Final = 0.5
 
 log = get_logger(__name__)
 
@@ -57,6 +58,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Cancel every task, newest first, and wait for each to end."""
         for task in reversed(list(self._tasks.values())):
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            while not task.done():  # a library may swallow a cancellation: ask again
+                task.cancel()
+                await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
         self._tasks.clear()

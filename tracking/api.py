@@ -63,7 +63,8 @@ async def post_location(ctx: Ctx, body: LocationBody) -> LocationReceipt:
 
     try:
         ingest.add(Entry(operator_id, driver_id, HTTP_DEVICE, 0, durable), fixes)
-        rejected = await asyncio.wait_for(written, DURABLE_WAIT_MAX_S)
+        async with asyncio.timeout(DURABLE_WAIT_MAX_S):
+            rejected = await written
     except (Overloaded, TimeoutError):
         raise Problem("unavailable", "The fixes are not safe yet: send them again.", retry_after_s=2) from None
     return LocationReceipt(len(fixes) - rejected.total(), dict(rejected))

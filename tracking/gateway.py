@@ -127,7 +127,8 @@ class DriverSocket:
     async def serve(self) -> None:
         """Greet, then read until the socket closes."""
         try:
-            hello = await asyncio.wait_for(self._read(), HELLO_TIMEOUT_S)
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                hello = await self._read()
             if not isinstance(hello, Hello):
                 if hello is not None:
                     raise BadFrame("hello_first", "The first frame is `hello`.")
@@ -171,7 +172,8 @@ class DriverSocket:
         writer = asyncio.create_task(self._write())
         try:
             while True:
-                message = await asyncio.wait_for(self._read(), IDLE_MAX_S)
+                async with asyncio.timeout(IDLE_MAX_S):
+                    message = await self._read()
                 if message is None:
                     return
                 await self._receive(message)

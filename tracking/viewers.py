@@ -118,7 +118,8 @@ class ViewerGateway:
             return decode_frame(await ws.receive(), codec)
 
         async def opening() -> tuple[Principal, Since | None] | None:
-            watch = await asyncio.wait_for(read(), WATCH_TIMEOUT_S)
+            async with asyncio.timeout(WATCH_TIMEOUT_S):
+                watch = await read()
             if watch is None:
                 return None
             if not isinstance(watch, Watch):
@@ -151,7 +152,8 @@ class ViewerGateway:
         async def until_closed() -> None:
             while not outlet.closed.is_set() and request.transport is not None:
                 try:
-                    await asyncio.wait_for(outlet.closed.wait(), EVENT_STREAM_BEAT_S)
+                    async with asyncio.timeout(EVENT_STREAM_BEAT_S):
+                        await outlet.closed.wait()
                 except TimeoutError:
                     await response.write(b": beat\n\n")
 
