@@ -15,7 +15,7 @@ from dispatch import offers, service
 from kernel import ids
 from kernel.access import Principal
 from kernel.clock import Clock, from_ms
-from kernel.db import Connection, Database, Record, one
+from kernel.db import UNKEEPABLE, Connection, Database, Record, one
 from kernel.errors import CODES, Problem
 from kernel.ids import Kind, show
 from tracking.wire import AvailabilityAction, DriverAction, OfferReply, ProofRef, StatusAction
@@ -51,7 +51,12 @@ class Desk:
 
     async def act(self, principal: Principal, action: DriverAction) -> None:
         """Carry out an action once; raises its refusal, the same one each time it is asked."""
-        driver_id = principal.driver()
+        try:
+            await self._act(principal.driver(), action)
+        except UNKEEPABLE as error:
+            raise Problem("validation_failed", f"A value can't be kept: {error}.") from None
+
+    async def _act(self, driver_id: UUID, action: DriverAction) -> None:
         refusal: Problem | None = None
         async with self._db.driver_tx(driver_id) as con:
             kept = await con.fetchval(
@@ -82,7 +87,7 @@ class Desk:
 
 def device_time(t_ms: int, now: datetime) -> datetime:
     """Return when the phone says it happened, as far as that can be believed: not in the future, not over a day ago."""
-    return min(max(from_ms(min(t_ms, 2**42)), now - DEVICE_TIME_BACK_MAX), now)
+    return min(max(from_ms(min(max(t_ms, 0), 2**42)), now - DEVICE_TIME_BACK_MAX), now)
 
 
 def _raise_kept(outcome: str) -> None:

@@ -51,6 +51,10 @@ AWAY: Final = (
 """What it looks like when the database is away: wait and try again, nothing is wrong with the request."""
 
 
+UNKEEPABLE: Final = (asyncpg.DataError,)
+"""A value that PostgreSQL can't hold (a NUL in a text, a number out of range): the caller's mistake, not ours."""
+
+
 class Reason(StrEnum):
     """Why a transaction may see several tenants. Adding a line here is a decision."""
 

@@ -64,6 +64,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         response = problem_response(problem, request_id)
     except web.HTTPException as error:
         response = _plain_http_error(error, request_id)
+    except database.UNKEEPABLE as error:
+        response = problem_response(Problem("validation_failed", f"A value can't be kept: {error}."), request_id)
     except (*database.AWAY, *redis_client.AWAY) as error:
         log.warning("dependency_away", path=request.path, error=f"{type(error).__name__}: {error}")
         response = problem_response(Problem("unavailable", retry_after_s=RETRY_AFTER_S), request_id)

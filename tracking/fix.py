@@ -48,7 +48,8 @@ HistoryRow = tuple[bytes, int, int, float, float, float | None, float | None, fl
 
 def history_row(driver_id: UUID, fix: WireFix, received_ms: int) -> HistoryRow:
     """Return a fix as it goes through the durable stream to history."""
-    return (driver_id.bytes, fix.t, received_ms, fix.lat, fix.lng, fix.acc, fix.spd, fix.hdg, fix.src or "")
+    source = (fix.src or "").replace("\0", "")  # PostgreSQL keeps no NUL, and one fix must not stop the batch
+    return (driver_id.bytes, fix.t, received_ms, fix.lat, fix.lng, fix.acc, fix.spd, fix.hdg, source)
 
 
 def pack_rows(rows: list[Any]) -> bytes:

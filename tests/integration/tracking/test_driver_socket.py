@@ -227,3 +227,57 @@ async def _arrive(driver: Courier, lat: float, lng: float) -> None:
 def _steps(board: dict[str, Any], delivery_id: str) -> list[tuple[str, str]]:
     found = next((d for d in board["deliveries"] if d["id"] == delivery_id), {"timeline": []})
     return [(step["status"], step["source"]) for step in found["timeline"]]
+
+
+async def test_a_text_that_cannot_be_kept_stops_neither_the_batch_nor_the_socket(onward: Onward) -> None:
+    """A NUL in a source or an action id, an absurd time: the neighbour's history goes on, the socket too."""
+    async with courier(onward, onward.world.pool[0]) as odd, courier(onward, onward.world.pool[1]) as neighbour:
+        await odd.client.send_fixes([fix(src="a\0b")])
+        await odd.client._keep({"type": "availability", "id": "x\0", "t": 1, "state": "available"})
+        await odd.client._keep({"type": "availability", "id": "y", "t": 2**53, "state": "available"})
+        await odd.client.all_acked()
+        await neighbour.is_at(60.17, 24.94)
+        assert [nack["code"] for nack in odd.client.nacks] == ["validation_failed"]
+        assert len(await history(onward, onward.world.pool[1].id, 1)) == 1
+        assert [row["source"] for row in await history(onward, onward.world.pool[0].id, 1)] == ["ab"]
+
+
+async def test_a_driver_cannot_answer_an_offer_or_move_a_delivery_of_another(onward: Onward) -> None:
+    """It is not found, on the socket as over HTTP."""
+    from tests.support.people import create_delivery
+
+    async with courier(onward, onward.world.pool[0]) as mine, courier(onward, onward.world.pool[1]) as other:
+        await mine.goes_online(60.1721, 24.9451)
+        delivery = await create_delivery(onward, onward.world.verde)
+        offer = await mine.is_offered()
+        await other.answers(offer, "accept")
+        await other.reports(delivery["id"], "picked_up")
+        assert [nack["code"] for nack in other.client.nacks] == ["not_found", "not_found"]
+        headers = {**onward.as_(onward.world.pool[1].token), "Content-Type": "image/jpeg"}
+        path = f"/api/v1/driver/deliveries/{delivery['id']}/proof"
+        async with onward.http.post(path, data=b"x", headers=headers) as reply:
+            assert reply.status == 404
+
+
+@pytest.mark.parametrize("image", [b"", b"not a picture", b"\xff\xd8\xff" + b"0" * 100])
+async def test_a_proof_that_is_no_picture_is_refused(onward: Onward, image: bytes) -> None:
+    """By looking at it, not at its name."""
+    from tests.support.people import create_delivery
+
+    async with courier(onward, onward.world.pool[0]) as driver:
+        await driver.goes_online(60.1721, 24.9451)
+        delivery = await create_delivery(onward, onward.world.verde)
+        await driver.answers(await driver.is_offered(), "accept")
+        headers = {**onward.as_(onward.world.pool[0].token), "Content-Type": "image/jpeg"}
+        path = f"/api/v1/driver/deliveries/{delivery['id']}/proof"
+        async with onward.http.post(path, data=image, headers=headers) as reply:
+            assert reply.status == 422
+            assert (await reply.json())["code"] == "bad_image"
+
+
+async def test_a_name_with_a_nul_is_the_senders_mistake(onward: Onward) -> None:
+    """422, not 500."""
+    body = {"name": "Soup\0", "price_minor": 1}
+    headers = onward.as_(onward.world.verde.token)
+    async with onward.http.post("/api/v1/business/products", json=body, headers=headers) as reply:
+        assert (reply.status, (await reply.json())["code"]) == (422, "validation_failed")
