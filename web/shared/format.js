@@ -1,18 +1,30 @@
 // Times, money and distances as people of this language write them.
-import { language } from "./messages.js";
+import { locale } from "./messages.js";
 
-const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
-const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+const clock = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
+const ago = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
+const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
+const share = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 });
+const units = (unit, digits) => new Intl.NumberFormat(locale, { style: "unit", unit, maximumFractionDigits: digits });
+const meter = units("meter", 0), kilometer = units("kilometer", 1), hour = units("hour", 0), minute = units("minute", 0), second = units("second", 0);
 
+export const count = (n) => whole.format(n);
+export const percent = (part) => share.format(part);
 export const time = (at) => (at ? clock.format(new Date(at)) : "");
-export const range = (eta) => (time(eta.p50) === time(eta.p90) ? time(eta.p50) : `${time(eta.p50)}–${time(eta.p90)}`);
-export const money = (minor, currency) => {
-  const format = new Intl.NumberFormat(language, { style: "currency", currency });
+export const range = ({ p50, p90 }) => clock.formatRange(new Date(p50), new Date(p90));
+export function money(minor, currency) {
+  const format = new Intl.NumberFormat(locale, { style: "currency", currency });
   return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
-};
-export const meters = (m) => (m < 950 ? `${Math.round(m / 10) * 10} m` : `${(m / 1000).toFixed(1)} km`);
-export const duration = (seconds) => {
+}
+export const meters = (m) => (m < 950 ? meter.format(Math.round(m / 10) * 10) : kilometer.format(m / 1000));
+export function duration(seconds) {
   const s = Math.max(0, Math.round(seconds));
-  return s < 60 ? `${s} s` : s < 3600 ? `${Math.floor(s / 60)} min` : `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-};
-export const since = (ms, now) => (now - ms < 60_000 ? ago.format(-Math.round((now - ms) / 1000), "second") : ago.format(-Math.round((now - ms) / 60_000), "minute"));
+  if (s < 60) return second.format(s);
+  if (s < 3600) return minute.format(Math.floor(s / 60));
+  return `${hour.format(Math.floor(s / 3600))} ${minute.format(Math.floor((s % 3600) / 60))}`;
+}
+export function since(ms, now) {
+  const s = Math.max(0, Math.round((now - ms) / 1000));
+  if (s < 5) return ago.format(0, "second");
+  return s < 90 ? ago.format(-s, "second") : s < 5400 ? ago.format(-Math.round(s / 60), "minute") : ago.format(-Math.round(s / 3600), "hour");
+}

@@ -1,65 +1,83 @@
-// The viewer socket: snapshot, then facts in order, then the newest positions. A page holds no truth of its own: it shows
-// what `reduce` makes of the frames, and says since when its picture is old.
+// The viewer socket, kept open: it says what the object is, and since when the picture is old. A page holds no truth of its own.
 import { signal } from "@preact/signals";
+import { hearServerTime } from "./clock.js";
+import { reduce } from "./reduce.js";
 
-const BACKOFF_MIN_MS = 300, BACKOFF_MAX_MS = 8000;
+export { reduce };
+const SUBPROTOCOL = "onward.v1.json";
+const BACKOFF_MIN_MS = 300, BACKOFF_MAX_MS = 8000, POLL_AFTER_FAILURES = 3;
 
-// Pure: the object after one frame. Law: a snapshot and its deltas give what a fresh snapshot gives.
-export function reduce(view, frame) {
-  if (frame.type === "snapshot") return frame.object;
-  if (frame.type === "delta") return frame.changes.reduce(change, view);
-  if (frame.type === "positions") return frame.positions.reduce(move, view);
-  return view;
+// Close codes come in ranges: 40xx try again, 41xx get a new token first, 42xx stop.
+export function afterClose(code) {
+  if (code >= 4100 && code < 4200) return "refused";
+  return code >= 4200 && code < 4300 ? "ended" : "retry";
 }
-function change(view, object) {
-  if (object.kind === "tracking") return object;
-  const put = (list, kind) => {
-    if (object.kind !== kind && object.kind !== "gone") return list;
-    const old = list.find((item) => item.id === object.id);
-    if (object.kind === "gone") return old ? list.filter((item) => item !== old) : list;
-    if (!old) return [...list, object];
-    if ((object.version ?? 0) < (old.version ?? 0)) return list;
-    return list.map((item) => (item === old ? object : item));
+
+// `view`: the object. `facts`: the same, but it changes with facts alone, not with each position: lists follow this one.
+// `state`: connecting, live, polling, lost (it was there), away (it never was), refused or ended; `why` in words; `lostAt` in milliseconds.
+// `poll`: the HTTP path of the same object, for networks that let no socket through.
+export function watch(token, { poll, onFacts = () => {} }) {
+  const view = signal(null), facts = signal(null), state = signal("connecting"), why = signal(""), lostAt = signal(null);
+  let since = null, backoff_ms = BACKOFF_MIN_MS, failures = 0, socket = null, timer = 0, stopped = false;
+
+  const take = (frame) => {
+    const before = view.value;
+    view.value = reduce(before, frame);
+    if (frame.type === "positions" || !view.value) return;
+    if (frame.type === "snapshot" && frame.object.server_time) hearServerTime(frame.object.server_time);
+    facts.value = view.value;
+    onFacts(before, view.value, frame);
   };
-  return { ...view, deliveries: put(view.deliveries, "delivery"), drivers: put(view.drivers, "driver") };
-}
-function move(view, [id, lat, lng, heading, speed_mps, t]) {
-  const position = { lat, lng, heading, speed_mps, t };
-  if (view.kind === "tracking") return view.driver?.id === id ? { ...view, driver: { ...view.driver, position } } : view;
-  return { ...view, drivers: view.drivers.map((driver) => (driver.id === id ? { ...driver, position } : driver)) };
-}
-
-// Opens the socket and keeps it open. `view`: the object; `state`: connecting, live, lost or refused; `why`, `lost_at`.
-export function watch(token, onFrame = () => {}) {
-  const view = signal(null), state = signal("connecting"), why = signal(""), lostAt = signal(null);
-  let since = null, backoff = BACKOFF_MIN_MS, socket = null, stopped = false;
+  const arrive = (how) => { state.value = how; lostAt.value = null; };
   const lose = () => {
-    if (state.value === "live") lostAt.value = Date.now();
-    if (state.value !== "refused") state.value = lostAt.value ? "lost" : "connecting";
+    if (state.value === "live" || state.value === "polling") lostAt.value = Date.now();
+    state.value = lostAt.value ? "lost" : failures < POLL_AFTER_FAILURES ? "connecting" : "away";
   };
-  const open = () => {
-    socket = new WebSocket(location.origin.replace("http", "ws") + "/ws/live", "onward.v1.json");
+  const again = () => {
+    clearTimeout(timer);
+    timer = setTimeout(open, backoff_ms * (0.5 + Math.random()));
+    backoff_ms = Math.min(backoff_ms * 2, BACKOFF_MAX_MS);
+  };
+  const stop = (how) => { stopped = true; clearTimeout(timer); state.value = how; };
+
+  const ask = async () => {
+    try {
+      const reply = await fetch(poll, { headers: { Authorization: `Bearer ${token}` } });
+      const body = await reply.json();
+      if (reply.ok) { take({ type: "snapshot", object: body }); arrive("polling"); return; }
+      if (reply.status === 401 || reply.status === 403 || reply.status === 404) { why.value = body.detail ?? ""; stop("refused"); return; }
+    } catch { /* no network at all: said below, tried again with the socket */ }
+    lose();
+  };
+
+  function open() {
+    if (stopped || socket?.readyState <= WebSocket.OPEN) return;
+    let opened = false;
+    socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws/live`, SUBPROTOCOL);
     socket.onopen = () => socket.send(JSON.stringify({ type: "watch", token, ...(since ? { since } : {}) }));
     socket.onmessage = (event) => {
       const frame = JSON.parse(event.data);
+      if (frame.type === "ping") { socket.send(JSON.stringify({ type: "pong", t: frame.t })); return; }
       if (frame.type === "nack") { why.value = frame.detail || frame.code; return; }
       if (frame.type === "snapshot" || frame.type === "resumed") {
         since = { epoch: frame.epoch, offset: frame.offset };
-        backoff = BACKOFF_MIN_MS; state.value = "live"; lostAt.value = null;
+        opened = true; failures = 0; backoff_ms = BACKOFF_MIN_MS;
+        arrive("live");
       }
       if (frame.type === "delta" && since) since.offset = frame.offset;
-      if (view.value || frame.type === "snapshot") view.value = reduce(view.value, frame);
-      onFrame(frame, view.value);
+      take(frame);
     };
-    socket.onclose = (event) => {
+    socket.onclose = async (event) => {
       if (stopped) return;
-      if (event.code >= 4100 && event.code < 4300) { state.value = "refused"; return; }
-      lose();
-      setTimeout(open, backoff * (0.5 + Math.random()));
-      backoff = Math.min(backoff * 2, BACKOFF_MAX_MS);
+      const next = afterClose(event.code);
+      if (next !== "retry") { stop(next); return; }
+      failures += opened ? 0 : 1;
+      if (poll && failures >= POLL_AFTER_FAILURES) { since = null; await ask(); } else lose();
+      if (!stopped) again();
     };
-  };
+  }
   open();
-  addEventListener("online", () => { backoff = BACKOFF_MIN_MS; });
-  return { view, state, why, lostAt, close: () => { stopped = true; socket.close(); } };
+  addEventListener("offline", () => { if (!stopped) { lose(); socket.close(); } });
+  addEventListener("online", () => { backoff_ms = BACKOFF_MIN_MS; again(); });
+  return { view, facts, state, why, lostAt, close: () => { stop("ended"); socket.close(); } };
 }

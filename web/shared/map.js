@@ -1,127 +1,164 @@
-// The map: our own tiles, couriers as one drawn layer that glides between fixes. Without WebGL the page's lists are enough.
-import * as maplibre from "maplibre-gl";
-import { effect } from "@preact/signals";
-import { theme } from "./theme.js";
+// The map: our own tiles, drivers as one drawn layer that glides between fixes. Without WebGL the page's words are enough.
+import { effect, untracked } from "@preact/signals";
+import { serverNow } from "./clock.js";
+import { along, arrived, glideTo } from "./glide.js";
+import { COLORS, draw } from "./marks.js";
 import { t } from "./messages.js";
+import { theme } from "./theme.js";
 
-export const STALE_MS = 60_000;
-const GLIDE_MS = 1100, SNAP_DEG = 0.01, FRAME_MS = 50;
-const COLORS = {
-  light: { available: "#15803d", busy: "#1d4ed8", on_break: "#a16207", offline: "#6f7680", halo: "#ffffff", line: "#0f766e", text: "#1c1f23" },
-  dark: { available: "#4ade80", busy: "#8ab4ff", on_break: "#fbbf24", offline: "#8d97a3", halo: "#0f1318", line: "#2dd4bf", text: "#eceff3" },
-};
+export const SILENT_MS = 60_000;
+export const isSilent = (driver, now) => Boolean(driver.position) && now - driver.position.t > SILENT_MS;
+const FRAME_MS = 33, RECHECK_MS = 1000, ZOOM_MAX = 19, FIT_ZOOM_MAX = 16, FIT_MS = 700;
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const collection = (features) => ({ type: "FeatureCollection", features });
+const point = (lng, lat, properties) => ({ type: "Feature", geometry: { type: "Point", coordinates: [lng, lat] }, properties });
 
-// State by shape and colour: available a disc, busy an arrow, on a break a square; a stale one is hollow.
-function icon(state, stale, color, halo) {
-  const size = 44, c = size / 2, canvas = document.createElement("canvas");
-  canvas.width = canvas.height = size;
-  const g = canvas.getContext("2d");
-  g.beginPath();
-  if (state === "busy") { g.moveTo(c, 5); g.lineTo(size - 9, size - 8); g.lineTo(c, size - 15); g.lineTo(9, size - 8); g.closePath(); }
-  else if (state === "on_break") g.rect(11, 11, size - 22, size - 22);
-  else g.arc(c, c, 11, 0, 7);
-  g.lineJoin = "round"; g.lineWidth = 9; g.strokeStyle = halo; g.stroke();
-  g.fillStyle = stale ? halo : color; g.fill();
-  g.lineWidth = stale ? 4 : 2; g.strokeStyle = color; g.stroke();
-  return g.getImageData(0, 0, size, size);
-}
-
-// Makes the map inside `container`; returns { map, drivers(list), places(list), line(points), onPick } or null where it can't.
-export async function makeMap(container, { bounds, interactive = true, onPick = () => {}, onTap = null, padding = 60 } = {}) {
-  const info = await fetch("/map/info.json").then((r) => r.json()).catch(() => ({ available: false }));
-  if (!info.available) return fallback(container, t("no_map_here"));
-  const styleOf = () => info.style_url || `/map/style-${theme.value}.json`;
+// Makes the map inside `container` and returns its handle, or null where it can't be drawn (it says so in the container).
+// `onPick(id)`: a driver or place was clicked. `onTap({lat, lng})`: anything was, or Enter chose the middle. `fallback`: the words without a map.
+export async function makeMap(container, { onPick = null, onTap = null, fallback = t("no_map"), padding = 50 } = {}) {
+  const say = (text) => { container.dataset.map = "none"; container.textContent = text; return null; };
+  if (!document.createElement("canvas").getContext("webgl2")) return say(fallback);
+  const info = await fetch("/map/info.json").then((reply) => reply.json()).catch(() => ({ available: false }));
+  if (!info.available) return say(t("no_map_here"));
+  // Only now: the text of the page does not wait for the biggest file.
+  const [maplibre] = await Promise.all([import("maplibre-gl"), stylesheet("/web/shared/vendor/maplibre-gl.css")]);
+  const styleUrl = () => info.style_url || `/map/style-${theme.value}.json`;
   let map;
   try {
-    map = new maplibre.Map({ container, style: styleOf(), bounds: bounds ?? info.bounds, fitBoundsOptions: { padding, maxZoom: 16 }, maxZoom: 19, attributionControl: false, dragRotate: false, pitchWithRotate: false, interactive });
-  } catch { return fallback(container, t("no_map")); }
-  map.addControl(new maplibre.AttributionControl({ compact: true }), "bottom-right");
-  if (interactive) map.addControl(new maplibre.NavigationControl({ showCompass: false }), "bottom-right");
-  map.getCanvas().setAttribute("aria-label", t("map_label"));
-  const data = { drivers: [], places: [], line: [] }, glides = new Map();
-  let dirty = true, lastFrame = 0;
+    map = new maplibre.Map({
+      container, style: untracked(styleUrl), bounds: info.bounds ?? undefined, fitBoundsOptions: { padding }, maxZoom: ZOOM_MAX,
+      attributionControl: false, dragRotate: false, pitchWithRotate: false, fadeDuration: 0,
+    });
+  } catch { return say(fallback); }
+  map.touchZoomRotate.disableRotation();
+  map.addControl(new maplibre.AttributionControl({ compact: false }), "bottom-right");
+  map.addControl(new maplibre.NavigationControl({ showCompass: false }), "bottom-right");
 
-  const dress = () => {
-    const c = COLORS[theme.value];
-    for (const state of ["available", "busy", "on_break", "offline"]) for (const stale of [false, true]) {
-      const name = `${state}${stale ? "-stale" : ""}`;
-      if (map.hasImage(name)) map.removeImage(name);
-      map.addImage(name, icon(state, stale, c[state], c.halo), { pixelRatio: 2 });
+  const data = { drivers: [], places: [], line: [] }, glides = new Map();
+  let dirty = true, drawn_at = 0, ready = false, gone = false;
+  const show = (name, features) => map.getSource(name)?.setData(collection(features));
+  // Marks are drawn when first needed, before the feature that wears them is shown.
+  const wear = (features) => {
+    for (const { properties: { icon } } of features) {
+      if (map.hasImage(icon)) continue;
+      const mark = draw(icon, theme.value);
+      map.addImage(icon, mark.image, mark.options);
     }
-    const empty = { type: "geojson", data: { type: "FeatureCollection", features: [] } };
-    for (const name of ["line", "places", "drivers"]) if (!map.getSource(name)) map.addSource(name, empty);
-    map.addLayer({ id: "line", type: "line", source: "line", layout: { "line-cap": "round" }, paint: { "line-color": c.line, "line-width": 3.5, "line-dasharray": [0.2, 1.8] } });
-    map.addLayer({ id: "places", type: "circle", source: "places", paint: { "circle-radius": ["case", ["==", ["get", "selected"], true], 10, ["==", ["get", "kind"], "store"], 7, 4.5], "circle-color": ["case", ["==", ["get", "kind"], "store"], ["get", "color"], c.halo], "circle-stroke-width": ["case", ["==", ["get", "kind"], "store"], 2.5, 3], "circle-stroke-color": ["case", ["==", ["get", "kind"], "store"], c.halo, ["get", "color"]] } });
-    map.addLayer({ id: "spot-names", type: "symbol", source: "places", filter: ["any", ["==", ["get", "kind"], "store"], ["==", ["get", "selected"], true]], minzoom: 14, layout: { "text-field": ["get", "name"], "text-font": ["sans-serif"], "text-size": 12, "text-offset": [0, 1.1], "text-anchor": "top", "text-max-width": 12 }, paint: { "text-color": c.text, "text-halo-color": c.halo, "text-halo-width": 1.6 } });
-    map.addLayer({ id: "driver-ring", type: "circle", source: "drivers", filter: ["get", "selected"], paint: { "circle-radius": 17, "circle-color": c.line, "circle-opacity": 0.22, "circle-stroke-width": 2, "circle-stroke-color": c.line } });
-    map.addLayer({ id: "drivers", type: "symbol", source: "drivers", layout: { "icon-image": ["get", "icon"], "icon-size": ["interpolate", ["linear"], ["zoom"], 11, 0.45, 15, 1], "icon-rotate": ["get", "heading"], "icon-allow-overlap": true, "icon-ignore-placement": true, "icon-rotation-alignment": "map" } });
-    dirty = true;
-    show("places", data.places); show("line", data.line);
+    return features;
   };
-  const show = (name, features) => { const source = map.getSource(name); if (source) source.setData({ type: "FeatureCollection", features }); };
+  map.on("style.load", () => {
+    dress(map, COLORS[theme.value], info);
+    ready = dirty = true;
+    wear(data.places);
+    show("places", data.places);
+    show("line", data.line);
+  });
 
   const frame = (at) => {
+    if (gone) return;
     requestAnimationFrame(frame);
-    if (at - lastFrame < FRAME_MS || !map.getSource("drivers")) return;
-    let moving = false;
-    const features = [];
-    for (const driver of data.drivers) {
-      const glide = glides.get(driver.id);
-      if (!glide) continue;
-      const share = Math.min(1, (at - glide.start) / glide.length);
-      moving ||= share < 1;
-      glide.now = [glide.from[0] + share * (glide.to[0] - glide.from[0]), glide.from[1] + share * (glide.to[1] - glide.from[1])];
-      const stale = Date.now() - driver.position.t > STALE_MS;
-      features.push({ type: "Feature", geometry: { type: "Point", coordinates: glide.now }, properties: { id: driver.id, icon: driver.state + (stale ? "-stale" : ""), heading: driver.state === "busy" ? driver.position.heading ?? 0 : 0, selected: !!driver.selected } });
-    }
-    if (!dirty && !moving) return;
-    dirty = moving; lastFrame = at;
-    show("drivers", features);
+    if (!ready || at - drawn_at < FRAME_MS || !(dirty || at - drawn_at > RECHECK_MS)) return;
+    const now = serverNow();
+    dirty = false;
+    const features = data.drivers.map((driver) => {
+      const glide = glides.get(driver.id), place = along(glide, at);
+      dirty ||= !arrived(glide, at);
+      const icon = driver.icon ?? `driver/${driver.state}${isSilent(driver, now) ? "/silent" : ""}`;
+      const turns = driver.icon || driver.state === "busy";
+      return point(place.lng, place.lat, { id: driver.id, icon, heading: turns ? place.heading : 0, selected: Boolean(driver.selected) });
+    });
+    drawn_at = at;
+    show("drivers", wear(features));
   };
   requestAnimationFrame(frame);
 
-  map.on("style.load", dress);
-  let first = true;
-  effect(() => { theme.value; if (!first && !info.style_url) map.setStyle(styleOf()); first = false; });
-  for (const layer of ["drivers", "places"]) {
+  let styled = untracked(styleUrl);
+  const stopTheme = effect(() => {
+    const wanted = styleUrl();
+    if (wanted === styled) return;
+    styled = wanted; ready = false;
+    map.setStyle(wanted, { diff: false });
+  });
+  if (onPick) for (const layer of ["drivers", "places", "doors"]) {
     map.on("click", layer, (event) => onPick(event.features[0].properties.id));
     map.on("mouseenter", layer, () => { map.getCanvas().style.cursor = "pointer"; });
     map.on("mouseleave", layer, () => { map.getCanvas().style.cursor = ""; });
   }
-  if (onTap) map.on("click", (event) => onTap(event.lngLat));
+  const tap = ({ lat, lng }) => onTap({ lat, lng });
+  if (onTap) {
+    map.on("click", (event) => tap(event.lngLat));
+    map.getCanvas().addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); tap(map.getCenter()); } });
+  }
 
   return {
-    map,
+    // Drivers: { id, position, state } and, if wanted, `selected` or an `icon` of marks.js instead of the state's.
     drivers(list) {
-      const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      for (const driver of list) {
-        if (!driver.position) continue;
-        const to = [driver.position.lng, driver.position.lat], old = glides.get(driver.id);
-        if (old && old.to[0] === to[0] && old.to[1] === to[1]) continue;
-        const far = !old || calm || Math.abs(old.now[0] - to[0]) + Math.abs(old.now[1] - to[1]) > SNAP_DEG;
-        glides.set(driver.id, { from: far ? to : old.now, to, now: far ? to : old.now, start: performance.now(), length: far ? 1 : GLIDE_MS });
-      }
+      const at = performance.now();
       data.drivers = list.filter((driver) => driver.position);
+      for (const { id, position } of data.drivers) {
+        const old = glides.get(id);
+        if (!old || old.to.lat !== position.lat || old.to.lng !== position.lng || old.t !== position.t) glides.set(id, glideTo(old, position, at, calm.matches));
+      }
       dirty = true;
     },
+    // Places: { id, kind: "store" | "door", name, lat, lng, color, selected }.
     places(list) {
-      data.places = list.map((place) => ({ type: "Feature", geometry: { type: "Point", coordinates: [place.lng, place.lat] }, properties: place }));
-      show("places", data.places);
+      data.places = list.map((place) => point(place.lng, place.lat, { ...place, selected: Boolean(place.selected), icon: `${place.kind}/${place.color}` }));
+      if (ready) show("places", wear(data.places));
     },
     line(points) {
-      data.line = points.length < 2 ? [] : [{ type: "Feature", geometry: { type: "LineString", coordinates: points.map((p) => [p.lng, p.lat]) }, properties: {} }];
+      const coordinates = points.map((place) => [place.lng, place.lat]);
+      data.line = points.length < 2 ? [] : [{ type: "Feature", geometry: { type: "LineString", coordinates }, properties: {} }];
       show("line", data.line);
     },
-    fit(points, pad = padding) {
-      if (!points.length) return;
+    // After the page changed its layout: the map is measured anew before it moves.
+    fit(points, room = padding) {
+      map.resize();
       const box = new maplibre.LngLatBounds();
-      for (const p of points) box.extend([p.lng, p.lat]);
-      map.fitBounds(box, { padding: pad, maxZoom: 16, duration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 600 });
+      for (const place of points) box.extend([place.lng, place.lat]);
+      if (points.length) map.fitBounds(box, { padding: room, maxZoom: FIT_ZOOM_MAX, duration: calm.matches ? 0 : FIT_MS });
     },
+    remove() { gone = true; stopTheme(); map.remove(); },
   };
 }
-function fallback(container, text) {
-  container.className += " map-fallback";
-  container.textContent = text;
-  return null;
+
+function stylesheet(href) {
+  return new Promise((loaded) => {
+    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href, onload: loaded, onerror: loaded });
+    document.head.prepend(link);
+  });
+}
+
+// Our sources and layers over whatever base style: the edge of the map, the line, stores and doors, drivers on top.
+function dress(map, colors, info) {
+  for (const name of ["line", "places", "drivers"]) map.addSource(name, { type: "geojson", data: collection([]) });
+  if (info.bounds && !info.style_url) edge(map, colors, info.bounds);
+  const isDoor = ["==", ["get", "kind"], "door"], chosen = ["==", ["get", "selected"], true];
+  const text = { "text-color": colors.text, "text-halo-color": colors.halo, "text-halo-width": 1.8 };
+  const icons = { "icon-allow-overlap": true, "icon-ignore-placement": true };
+  const label = { "text-field": ["get", "name"], "text-font": ["sans-serif"], "text-size": 12, "text-max-width": 11, "text-optional": true };
+  map.addLayer({ id: "way", type: "line", source: "line", layout: { "line-cap": "round", "line-join": "round" },
+    paint: { "line-color": colors.line, "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
+  map.addLayer({ id: "doors", type: "circle", source: "places", filter: ["all", isDoor, ["!", chosen]],
+    paint: { "circle-radius": 4.5, "circle-color": colors.halo, "circle-stroke-width": 2.6, "circle-stroke-color": ["get", "color"] } });
+  map.addLayer({ id: "places", type: "symbol", source: "places", filter: ["any", ["!", isDoor], chosen],
+    layout: { ...icons, ...label, "icon-image": ["get", "icon"], "icon-anchor": ["case", isDoor, "bottom", "center"],
+      "icon-size": ["interpolate", ["linear"], ["zoom"], 11, 0.6, 14, 0.9, 16, 1], "text-anchor": "top",
+      "text-offset": ["case", isDoor, ["literal", [0, 0.3]], ["literal", [0, 1.2]]],
+      "text-field": ["step", ["zoom"], ["case", chosen, ["get", "name"], ""], 15, ["get", "name"]] }, paint: text });
+  map.addLayer({ id: "driver-ring", type: "circle", source: "drivers", filter: chosen,
+    paint: { "circle-radius": 18, "circle-color": colors.line, "circle-opacity": 0.2, "circle-stroke-width": 2, "circle-stroke-color": colors.line } });
+  map.addLayer({ id: "drivers", type: "symbol", source: "drivers",
+    layout: { ...icons, "icon-image": ["get", "icon"], "icon-rotate": ["get", "heading"], "icon-rotation-alignment": "map",
+      "icon-size": ["interpolate", ["linear"], ["zoom"], 10, 0.5, 14, 0.95, 16, 1.1] } });
+}
+
+// Beyond the imported extract there is nothing to see, and the map says so instead of looking empty.
+function edge(map, colors, [west, south, east, north]) {
+  const hole = [[west, south], [east, south], [east, north], [west, north], [west, south]];
+  const world = [[-180, -85], [180, -85], [180, 85], [-180, 85], [-180, -85]];
+  map.addSource("edge", { type: "geojson", data: { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [world, hole] } } });
+  const labels = map.getStyle().layers.find((layer) => layer.type === "symbol")?.id;
+  map.addLayer({ id: "beyond", type: "fill", source: "edge", paint: { "fill-color": colors.beyond, "fill-opacity": 0.85 } }, labels);
+  map.addLayer({ id: "edge", type: "line", source: "edge", paint: { "line-color": colors.edge, "line-width": 1.2 } }, labels);
 }

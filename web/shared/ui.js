@@ -1,34 +1,70 @@
-// Small parts that several pages show.
+// Small parts that several pages show, and the one way they call the API.
 import { h, render } from "preact";
 import { signal } from "@preact/signals";
 import htm from "htm";
+import { now } from "./clock.js";
 import { theme, switchTheme } from "./theme.js";
 import { time } from "./format.js";
-import { t } from "./messages.js";
+import { has, t } from "./messages.js";
 
 export const html = htm.bind(h);
-export { h, render, signal };
+export { now, render, signal };
 
-export const now = signal(Date.now());
-setInterval(() => { now.value = Date.now(); }, 1000);
+const STROKES = {
+  close: "M6 6l12 12M18 6 6 18", sun: "M12 4V2M12 22v-2M4 12H2M22 12h-2M6.3 6.3 4.9 4.9M19.1 19.1l-1.4-1.4M6.3 17.7l-1.4 1.4M19.1 4.9l-1.4 1.4M16 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0Z",
+  moon: "M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5Z", out: "M14 4H5v16h9M10 12h11m-4-4 4 4-4 4", away: "M7 17 17 7M8 7h9v9",
+  search: "M16.5 16.5 21 21M18 11a7 7 0 1 1-14 0 7 7 0 0 1 14 0Z", check: "m5 12.5 4.5 4.5L19 7.5", plus: "M12 5v14M5 12h14", minus: "M5 12h14",
+  note: "M5 4h14v12l-4 4H5V4Zm4 5h6m-6 4h3", cash: "M3 7h18v10H3V7Zm9 7.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5Z", down: "m6 9 6 6 6-6",
+};
+export function Icon({ name }) {
+  return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${STROKES[name]}/></svg>`;
+}
+
+const FILLS = { available: ["circle"], busy: ["arrow"], on_break: ["circle", "pause"], offline: ["circle"] };
+// The same marks as on the map: state by shape and colour, hollow when silent.
+export function DriverMark({ state, silent = false }) {
+  const [shape, extra] = FILLS[state];
+  return html`<svg class="mark" data-state=${state} data-silent=${silent} viewBox="0 0 16 16" aria-hidden="true">
+    ${shape === "arrow" ? html`<path d="M8 1.5 13.5 14 8 11.2 2.5 14Z"/>` : html`<circle cx="8" cy="8" r="5.6"/>`}
+    ${extra && html`<path class="bars" d="M6.3 5.6v4.8M9.7 5.6v4.8"/>`}</svg>`;
+}
 
 export function LinkState({ link }) {
-  const state = link.state.value;
-  const text = state === "lost" ? t("lost", { time: time(link.lostAt.value) }) : state === "refused" ? t("refused", { why: link.why.value }) : t(state);
-  return html`<span class="link-state" data-state=${state} role="status"><i aria-hidden="true"></i>${text}</span>`;
+  const state = link.state.value, text = state === "lost" ? t("lost", { time: time(link.lostAt.value) }) : t(state);
+  return html`<span class="link-state" data-state=${state} role="status"><i aria-hidden="true"></i><span>${text}</span></span>`;
 }
 export function ThemeSwitch() {
-  return html`<button class="btn icon" aria-label=${t("theme")} title=${t("theme")} onClick=${switchTheme}>${theme.value === "dark" ? "☀" : "☾"}</button>`;
+  const dark = theme.value === "dark";
+  return html`<button class="btn icon quiet" aria-label=${t("theme")} title=${t("theme")} onClick=${switchTheme}><${Icon} name=${dark ? "sun" : "moon"}/></button>`;
+}
+export function Empty({ title, hint, children, as = "div" }) {
+  return html`<${as} class="empty"><img src="/web/shared/icon.svg" alt=""/>${as === "main" ? html`<h1>${title}</h1>` : html`<strong>${title}</strong>`}<span role="status">${hint}</span>${children}</${as}>`;
 }
 export function Timeline({ steps, prefix }) {
-  return html`<ol class="timeline">${[...steps].reverse().map((step) => html`
-    <li key=${step.status + step.at}><span>${t(prefix + step.status)}${step.source && t("by_" + step.source) ? html`<small>${t("by_" + step.source)}</small>` : null}</span><time class="num" datetime=${step.at}>${time(step.at)}</time></li>`)}</ol>`;
+  const by = (step) => (step.source && has(`by_${step.source}`) ? html`<small>${t(`by_${step.source}`)}</small>` : null);
+  return html`<ol class="timeline">${steps.toReversed().map((step) => html`
+    <li key=${step.status + step.at}><span>${t(prefix + step.status)}${by(step)}</span>
+      <time class="num" datetime=${step.at}>${time(step.at)}</time></li>`)}</ol>`;
 }
+
+// A business' theme sets tokens, never rules: its colour, and the ink that can be read on it.
+export function wear(color) {
+  const part = (at) => { const c = parseInt(color.slice(at, at + 2), 16) / 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
+  const light = 0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5);
+  document.documentElement.style.setProperty("--shop", color);
+  document.documentElement.style.setProperty("--on-shop", (light + 0.05) / 0.05 > 1.05 / (light + 0.05) ? "#10151b" : "#ffffff");
+}
+
 // Calls the API with the page's token; throws an Error with the problem's own words.
-export async function api(token, path, options = {}) {
-  const headers = { ...(token ? { Authorization: `Bearer ${token}` } : {}), ...(options.body ? { "Content-Type": "application/json" } : {}), ...options.headers };
-  const reply = await fetch("/api/v1" + path, { ...options, headers, body: options.body ? JSON.stringify(options.body) : undefined });
-  const body = reply.status === 204 ? null : await reply.json();
-  if (!reply.ok) throw Object.assign(new Error(body.detail || body.title), { problem: body });
-  return body;
+export async function api(token, path, { body, headers, ...options } = {}) {
+  let reply;
+  try {
+    reply = await fetch(`/api/v1${path}`, {
+      ...options, body: body && JSON.stringify(body),
+      headers: { ...(token && { Authorization: `Bearer ${token}` }), ...(body && { "Content-Type": "application/json" }), ...headers },
+    });
+  } catch { throw new Error(t("no_network")); }
+  const answer = reply.status === 204 ? null : await reply.json().catch(() => ({}));
+  if (!reply.ok) throw Object.assign(new Error(answer.detail || answer.title || reply.statusText), { problem: answer });
+  return answer;
 }
