@@ -19,6 +19,7 @@ import msgspec
 
 from kernel import metrics
 from kernel.errors import Problem
+from kernel.log import get_logger
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -29,6 +30,8 @@ else:
     Connection = Pool = Any
 
 Record = asyncpg.Record
+
+log = get_logger(__name__)
 
 APP_ROLE: Final = "onward_app"
 PLATFORM_ROLE: Final = "onward_platform"
@@ -44,6 +47,7 @@ AWAY: Final = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     ConnectionError,
     FileNotFoundError,  # the embedded server's socket is gone
     TimeoutError,
@@ -124,12 +128,17 @@ class Database:
 @contextlib.asynccontextmanager
 async def _lend(pool: Pool) -> AsyncIterator[Connection]:
     """Lend a connection; one that an outage left in the middle of a query is thrown away, not lent again."""
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as con:
+    con = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+    try:
+        yield con
+    except asyncpg.InternalClientError as error:
+        con.terminate()
+        raise ConnectionError(f"the connection is unusable: {error}") from error
+    finally:
         try:
-            yield con
-        except asyncpg.InternalClientError as error:
-            con.terminate()
-            raise ConnectionError(f"the connection is unusable: {error}") from error
+            await pool.release(con)
+        except AWAY as error:  # the work is done either way; the pool has closed the connection
+            log.info("connection_thrown_away", error=f"{type(error).__name__}: {error}")
 
 
 async def act_for(con: Connection, business_id: UUID) -> None:
