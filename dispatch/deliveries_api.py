@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -24,6 +24,8 @@ from kernel.ids import Kind, new_id, show
 from kernel.money import Minor
 from kernel.paging import page_of
 from tenancy.tokens import TrackingLinks
+
+READY_AHEAD_MAX: Final = timedelta(days=366)
 
 
 class NewQuote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -229,6 +231,8 @@ def _ready_at(asked: datetime | None, now: datetime) -> datetime:
         return now
     if asked.tzinfo is None:
         raise invalid("ready_at", "Give the time zone: 2026-05-01T12:00:00Z.")
+    if asked > now + READY_AHEAD_MAX:
+        raise invalid("ready_at", f"At most {READY_AHEAD_MAX.days} days ahead.")
     return max(asked, now)
 
 

@@ -29,7 +29,7 @@ from kernel.redis import Redis
 T = TypeVar("T")
 
 PROBLEM_TYPE: Final = "application/problem+json"
-IDEMPOTENCY_KEY_LENGTH_MAX: Final = 128
+IDEMPOTENCY_KEY_LENGTH_MAX: Final = 128 + 33
 IDEMPOTENCY_TTL_H: Final = 24
 
 
@@ -86,6 +86,9 @@ class Ctx:
         The effect and the kept reply commit together. Raises `Replay` with the kept reply when the key was used before.
         """
         key = self.request.headers.get("Idempotency-Key")
+        caller = self.principal.user_id or self.principal.customer_id
+        if key:  # one caller's key is no other's
+            key = f"{key}:{caller.hex if caller else self.principal.who.value}"
         async with self.db.tenant_tx(business_id) as con:
             once = Once(con, business_id, key, await _fingerprint(self.request))
             await once.begin()

@@ -37,7 +37,7 @@ def new_api_key() -> str:
 
 def token_hash(token: str) -> bytes:
     """Return what is kept of a token: its SHA-256 (it has full entropy, so no salt or stretching is needed)."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,18 +66,21 @@ class HistoryWriter:
         async with self._db.platform_tx(Reason.HISTORY_WRITE) as con:
             if not await con.fetchval("SELECT pg_try_advisory_xact_lock(hashtext($1))", f"history:{operator_id}"):
                 return 0
-            await self._make_partitions(con, rows)
+            days = await self._make_partitions(con, rows)
             await con.execute(_STAGE)
             await con.copy_records_to_table("fixes_in", records=rows, columns=_COLUMNS)
             await con.execute(_INSERT)
+        self._days |= days
         await self._redis.xdel(stream, *(entry_id for entry_id, _ in entries))
         metrics.history_rows.inc(len(rows))
         return len(rows)
 
-    async def _make_partitions(self, con: Connection, rows: list[tuple[Any, ...]]) -> None:
-        for day in {row[2].replace(hour=0, minute=0, second=0, microsecond=0) for row in rows} - self._days:
+    async def _make_partitions(self, con: Connection, rows: list[tuple[Any, ...]]) -> set[datetime]:
+        """Make the partitions that may be missing; return their days, to be remembered once this is committed."""
+        days = {row[2].replace(hour=0, minute=0, second=0, microsecond=0) for row in rows} - self._days
+        for day in days:
             await con.execute("SELECT make_location_partition($1)", day.date())
-            self._days.add(day)
+        return days
 
 
 def _record(operator_id: UUID, row: list[Any]) -> tuple[Any, ...]:

@@ -37,6 +37,7 @@ from tracking.wire import (
 WATCH_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
 EVENT_STREAM_BEAT_S: Final = 15.0
+SEND_MAX_S: Final = 0.25
 
 
 class SocketOutlet:
@@ -53,8 +54,13 @@ class SocketOutlet:
 
     async def send(self, frame: bytes) -> None:
         """Write one frame."""
-        with contextlib.suppress(ConnectionError):
-            await (self._ws.send_bytes(frame) if self.codec.binary else self._ws.send_str(frame.decode()))
+        try:
+            async with asyncio.timeout(SEND_MAX_S):
+                await (self._ws.send_bytes(frame) if self.codec.binary else self._ws.send_str(frame.decode()))
+        except TimeoutError:
+            _abort(self._transport)
+        except ConnectionError:
+            return
 
     async def close(self, code: int) -> None:
         """Close; a viewer that does not read can't be waited for."""
@@ -82,7 +88,11 @@ class EventStreamOutlet:
     async def send(self, frame: bytes) -> None:
         """Write one event."""
         try:
-            await self._response.write(b"data: " + frame + b"\n\n")
+            async with asyncio.timeout(SEND_MAX_S):
+                await self._response.write(b"data: " + frame + b"\n\n")
+        except TimeoutError:
+            _abort(self._transport)
+            self.closed.set()
         except ConnectionError:
             self.closed.set()
 
@@ -90,6 +100,12 @@ class EventStreamOutlet:
         """End the stream; the code goes as a last event."""
         await self.send(b'{"type":"closed","code":%d}' % code)
         self.closed.set()
+
+
+def _abort(transport: asyncio.Transport | None) -> None:
+    """Cut off a viewer that does not read: nobody else waits for him."""
+    if transport is not None:
+        transport.abort()
 
 
 def _buffered(transport: asyncio.Transport | None) -> int:
@@ -201,4 +217,4 @@ class ViewerGateway:
 
 def _since(text: str | None) -> Since | None:
     epoch, _, offset = (text or "").partition(":")
-    return Since(epoch, int(offset)) if epoch and offset.isdigit() else None
+    return Since(epoch, int(offset)) if epoch and offset.isascii() and offset.isdigit() and len(offset) < 16 else None

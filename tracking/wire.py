@@ -187,8 +187,8 @@ class Ping(Down, frozen=True, tag="ping"):
 class Since(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far a viewer had come before it lost the socket."""
 
-    epoch: str
-    offset: int
+    epoch: ShortText
+    offset: Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Watch(Up, frozen=True, tag="watch"):
