@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from dispatch import quotes, service
-from dispatch.delivery import DeliveryStatus
+from dispatch.delivery import TRACKABLE_AFTER_H, DeliveryStatus
 from dispatch.proof import ProofStore
 from dispatch.service import NewDelivery, Place
 from finance.fees import pricing_of
@@ -211,14 +211,20 @@ async def get_tracked_proof(ctx: Ctx) -> web.StreamResponse:
     """Get the proof photo of the delivery behind a tracking link"""
     if ctx.principal.who is not Who.TRACKER or ctx.principal.delivery_id is None:
         raise Problem("forbidden", "This needs a tracking link's token.")
-    return await _photo(ctx, ctx.principal.delivery_id)
+    ended_before = ctx.clock.now() - timedelta(hours=TRACKABLE_AFTER_H)
+    return await _photo(ctx, ctx.principal.delivery_id, ended_before)
 
 
-async def _photo(ctx: Ctx, delivery_id: UUID) -> web.StreamResponse:
+async def _photo(ctx: Ctx, delivery_id: UUID, ended_before: datetime | None = None) -> web.StreamResponse:
     async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
         row = one(
             await con.fetchrow(
-                "SELECT path FROM proofs WHERE delivery_id = $1 ORDER BY created_at DESC LIMIT 1", delivery_id
+                """SELECT p.path FROM proofs p
+                   JOIN deliveries d ON d.business_id = p.business_id AND d.id = p.delivery_id
+                   WHERE p.delivery_id = $1 AND (d.finished_at IS NULL OR $2::timestamptz IS NULL OR d.finished_at > $2)
+                   ORDER BY p.created_at DESC LIMIT 1""",
+                delivery_id,
+                ended_before,
             ),
             "proof",
         )

@@ -78,6 +78,8 @@ DELIVERY: Final = Machine[DeliveryStatus, DeliveryEvent](
     },
 )
 
+TRACKABLE_AFTER_H: Final = 24
+"""How long a customer's link shows a finished delivery."""
 FINISHED: Final = frozenset({S.DELIVERED, S.CANCELED, S.RETURNED})
 WITH_DRIVER: Final = frozenset(
     {

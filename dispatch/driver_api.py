@@ -16,7 +16,7 @@ from kernel import ids
 from kernel.access import Permission
 from kernel.db import one
 from kernel.errors import Problem
-from kernel.http import Ctx, Rate, Route
+from kernel.http import Ctx, Rate, Route, read_body
 from kernel.ids import Kind, show
 
 
@@ -145,8 +145,11 @@ async def post_proof(ctx: Ctx, path: DeliveryPath, query: ProofQuery) -> ProofVi
         raise Problem("unsupported_media_type", "Send the picture itself: image/jpeg, image/png or image/webp.")
     delivery_id = path.delivery_id()
     async with ctx.db.driver_tx(driver_id, readonly=True) as con:
-        row = one(await con.fetchrow("SELECT business_id FROM deliveries WHERE id = $1", delivery_id), "delivery")
-    photo = await read_photo(await ctx.request.read())
+        row = one(
+            await con.fetchrow("SELECT business_id, status FROM deliveries WHERE id = $1", delivery_id), "delivery"
+        )
+    proof.check_taken_now(row["status"])
+    photo = await read_photo(await read_body(ctx.request))
     await ctx.need(ProofStore).put(path_of(row["business_id"], delivery_id, photo), photo)
     taken_at = now if query.t is None else device_time(query.t, now)
     async with ctx.db.driver_tx(driver_id) as con:

@@ -77,6 +77,12 @@ def path_of(business_id: UUID, delivery_id: UUID, photo: Photo) -> str:
     return f"proofs/{business_id.hex}/{delivery_id.hex}/{photo.sha256.hex()}.jpg"
 
 
+def check_taken_now(status: str) -> None:
+    """Raise `illegal_transition` when a delivery has no proof in this status."""
+    if status not in ("picked_up", "en_route_to_dropoff", "arrived_at_dropoff", "delivered"):
+        raise Problem("illegal_transition", "A proof is taken between pickup and drop-off.")
+
+
 async def keep(
     con: Connection,
     *,
@@ -90,8 +96,7 @@ async def keep(
     """Write a photo's row; the same photo again is the same proof. In a driver's transaction."""
     row = await service.lock(con, delivery_id)
     await act_for(con, row["business_id"])
-    if row["status"] not in ("picked_up", "en_route_to_dropoff", "arrived_at_dropoff", "delivered"):
-        raise Problem("illegal_transition", "A proof is taken between pickup and drop-off.")
+    check_taken_now(row["status"])
     proof_id: UUID = await con.fetchval(
         """INSERT INTO proofs (id, business_id, delivery_id, driver_id, kind, path, sha256, bytes, lat, lng, taken_at)
            VALUES ($1, $2, $3, $4, 'photo', $5, $6, $7, $8, $9, $10)

@@ -50,7 +50,10 @@ JOIN businesses b ON b.id = d.business_id
 JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
 JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
 WHERE d.operator_id = $1 AND d.status = 'pending' AND d.ready_at <= $3
-ORDER BY d.unassigned_reason IS NOT NULL, d.created_at, d.id LIMIT $4
+ORDER BY d.unassigned_reason IS NOT NULL,
+  row_number() OVER (PARTITION BY d.business_id, d.unassigned_reason IS NOT NULL ORDER BY d.created_at, d.id),
+  d.created_at, d.id
+LIMIT $4
 """
 
 _DRIVERS: Final = """

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from dispatch.delivery import WITH_DRIVER
+from dispatch.delivery import TRACKABLE_AFTER_H, WITH_DRIVER
 from kernel import keys
 from kernel.access import Permission, Principal, Who
 from kernel.clock import Clock
@@ -26,7 +26,6 @@ from tracking.visibility import customer_sees_driver
 FINISHED_SHOWN_H: Final = 2
 DELIVERIES_SHOWN_MAX: Final = 1_000
 DRIVERS_SHOWN_MAX: Final = 5_000
-TRACKABLE_AFTER_H: Final = 24
 
 _OPEN: Final = "d.status NOT IN ('delivered', 'canceled', 'failed', 'returned')"
 

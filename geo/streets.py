@@ -6,7 +6,6 @@ travel time. Places snap only to the largest strongly connected part, so that fr
 
 from __future__ import annotations
 
-from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -29,8 +28,9 @@ MATRIX_LIMIT_S: Final = 5_400.0
 class StreetArrays(msgspec.Struct, frozen=True):
     """The graph as arrays: n junctions, m arcs, and the arcs' inner shape points laid end to end.
 
-    `nodes` (n, 2) lat/lng; `tail`, `head` (m,) junction numbers; `length_m`, `speed_mps` (m,) float32; `car` (m,) bool:
-    open to motor traffic in this direction; `shape` (k, 2) lat/lng; `shape_start` (m + 1,) offsets into `shape`.
+    `nodes` (n, 2) lat/lng; `tail`, `head` (m,) junction numbers; `length_m`, `speed_mps` (m,) float32; `car`,
+    `bicycle`, `foot` (m,) bool: open to them in this direction; `shape` (k, 2) lat/lng; `shape_start` (m + 1,) offsets
+    into `shape`.
     """
 
     nodes: Floats
@@ -39,6 +39,8 @@ class StreetArrays(msgspec.Struct, frozen=True):
     length_m: NDArray[np.float32]
     speed_mps: NDArray[np.float32]
     car: NDArray[np.bool_]
+    bicycle: NDArray[np.bool_]
+    foot: NDArray[np.bool_]
     shape: Floats
     shape_start: NDArray[np.int64]
 
@@ -64,6 +66,7 @@ class StreetGraph:
         self.arrays = arrays
         self._origin = arrays.nodes.mean(axis=0)
         self._weights: dict[Vehicle, csr_matrix] = {}
+        self._arcs: dict[Vehicle, dict[tuple[int, int], int]] = {}
         self._trees: dict[Vehicle, tuple[NDArray[np.int64], cKDTree]] = {}
 
     def route(self, start: Point, end: Point, vehicle: Vehicle) -> Route | None:
@@ -80,7 +83,7 @@ class StreetGraph:
         while nodes[-1] != source:
             nodes.append(int(before[nodes[-1]]))
         nodes.reverse()
-        path = self._draw(nodes)
+        path = self._draw(nodes, vehicle)
         along_m = np.concatenate(([0.0], np.cumsum(_steps_m(path))))
         return Route(path, along_m, round(float(along_m[-1])), round(float(seconds[target])))
 
@@ -111,21 +114,32 @@ class StreetGraph:
         lat, lng = self.arrays.nodes[random.choice(nodes)]
         return Point(float(lat), float(lng))
 
-    @cached_property
-    def _arc_of(self) -> dict[tuple[int, int], int]:
-        """(tail, head) → the quickest arc between two neighbours."""
-        arcs: dict[tuple[int, int], int] = {}
-        cost = self.arrays.length_m / self.arrays.speed_mps
-        for arc in np.argsort(-cost).tolist():
-            arcs[int(self.arrays.tail[arc]), int(self.arrays.head[arc])] = arc
-        return arcs
+    def _usable(self, vehicle: Vehicle) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the arcs open to a vehicle and the seconds it needs for each."""
+        arrays = self.arrays
+        slow = {Vehicle.BICYCLE: arrays.bicycle, Vehicle.FOOT: arrays.foot}
+        usable = np.flatnonzero(slow.get(vehicle, arrays.car))
+        speed = np.minimum(arrays.speed_mps[usable], SPEED_MAX_MPS[vehicle])
+        if vehicle in slow:
+            speed = np.full(len(usable), SPEED_MAX_MPS[vehicle])
+        return usable, np.maximum(arrays.length_m[usable] / speed, 0.01)
 
-    def _draw(self, nodes: list[int]) -> Floats:
+    def _arc_of(self, vehicle: Vehicle) -> dict[tuple[int, int], int]:
+        """(tail, head) → the quickest arc between two neighbours."""
+        if vehicle not in self._arcs:
+            usable, seconds = self._usable(vehicle)
+            slowest_first = usable[np.argsort(-seconds, kind="stable")]
+            pairs = zip(self.arrays.tail[slowest_first].tolist(), self.arrays.head[slowest_first].tolist(), strict=True)
+            self._arcs[vehicle] = dict(zip(pairs, slowest_first.tolist(), strict=True))
+        return self._arcs[vehicle]
+
+    def _draw(self, nodes: list[int], vehicle: Vehicle) -> Floats:
         if len(nodes) == 1:
             return self.arrays.nodes[nodes]
+        arcs = self._arc_of(vehicle)
         pieces = [self.arrays.nodes[nodes[:1]]]
         for pair in pairwise(nodes):
-            arc = self._arc_of[pair]
+            arc = arcs[pair]
             pieces.append(self.arrays.shape[self.arrays.shape_start[arc] : self.arrays.shape_start[arc + 1]])
             pieces.append(self.arrays.nodes[pair[1]][None, :])
         return np.concatenate(pieces)
@@ -133,11 +147,7 @@ class StreetGraph:
     def _matrix(self, vehicle: Vehicle) -> csr_matrix:
         if vehicle not in self._weights:
             arrays, top = self.arrays, len(self.arrays.nodes)
-            usable = arrays.car if vehicle in (Vehicle.CAR, Vehicle.SCOOTER) else np.ones(len(arrays.tail), bool)
-            speed = np.minimum(arrays.speed_mps, SPEED_MAX_MPS[vehicle])
-            if vehicle in (Vehicle.BICYCLE, Vehicle.FOOT):
-                speed = np.full_like(arrays.speed_mps, SPEED_MAX_MPS[vehicle])
-            seconds = np.maximum(arrays.length_m / speed, 0.01)[usable]
+            usable, seconds = self._usable(vehicle)
             tail, head = arrays.tail[usable], arrays.head[usable]
             order = np.lexsort((seconds, head, tail))  # csr_matrix adds twins up: keep the quickest of each pair
             tail, head, seconds = tail[order], head[order], seconds[order]

@@ -155,7 +155,7 @@ class Once:
 
 async def _fingerprint(request: web.Request) -> bytes:
     digest = hashlib.sha256(f"{request.method} {request.path}\n".encode())
-    digest.update(await request.read())
+    digest.update(await read_body(request))
     return digest.digest()
 
 
@@ -244,13 +244,21 @@ async def decode_body(request: web.Request, shape: Any) -> Any:
     """Return the JSON body as `shape`; raise a coded problem that names the wrong field."""
     if request.content_type != "application/json":
         raise Problem("unsupported_media_type", "Send application/json.")
-    raw = await request.read()
+    raw = await read_body(request)
     try:
         return msgspec.json.decode(raw, type=shape)
     except msgspec.ValidationError as error:
         raise validation_problem(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem("malformed_body", str(error)) from None
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return the body; raises `malformed_body` when it is not what its `Content-Encoding` says."""
+    try:
+        return await request.read()
+    except web.RequestPayloadError as error:
+        raise Problem("malformed_body", f"The body can't be read: {error}.") from None
 
 
 _FIELD_PATH = re.compile(r"^(?P<message>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)

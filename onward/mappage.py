@@ -42,7 +42,7 @@ def mount(app: web.Application, settings: Settings) -> None:
     app.router.add_get("/map/info.json", info_json)
     if city is not None:
         for theme in ("light", "dark"):
-            app.router.add_get(f"/map/style-{theme}.json", _style(city.info, theme))
+            app.router.add_get(f"/map/style-{theme}.json", _style(city.info, theme, settings.public_url))
         app.router.add_get(r"/tiles/{z:\d+}/{x:\d+}/{y:\d+}.mvt", _tiles(TileSource(city)))
 
 
@@ -53,9 +53,9 @@ def _info(city: CityMap | None, settings: Settings) -> MapPage:
     return MapPage(True, known.name, known.bounds, known.center, known.attribution, settings.style_url)
 
 
-def _style(info: MapInfo, theme: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _style(info: MapInfo, theme: str, public_url: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def style(request: web.Request) -> web.StreamResponse:
-        base = f"{request.scheme}://{request.host}"
+        base = public_url.rstrip("/") or f"{request.scheme}://{request.host}"
         return json_body(msgspec.json.encode(map_style(base, theme, info)))
 
     return style
@@ -70,7 +70,11 @@ def _tiles(source: TileSource) -> Callable[[web.Request], Awaitable[web.StreamRe
         headers = {"Cache-Control": TILE_CACHE, "Access-Control-Allow-Origin": "*"}
         if data is None:
             return web.Response(status=204, headers=headers)
-        headers["Content-Encoding"] = "gzip"
-        return web.Response(body=data, content_type="application/vnd.mapbox-vector-tile", headers=headers)
+        response = web.Response(body=data, content_type="application/vnd.mapbox-vector-tile", headers=headers)
+        response.headers["Content-Encoding"] = "gzip"
+        response.etag = source.etag
+        if request.if_none_match and any(tag.value == source.etag for tag in request.if_none_match):
+            raise web.HTTPNotModified(headers={**headers, "ETag": f'"{source.etag}"'})
+        return response
 
     return tile

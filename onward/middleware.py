@@ -150,6 +150,8 @@ class Limiter:
         if item is None or self._strategy is None:
             return {}
         who = principal.user_id or principal.customer_id or principal.delivery_id or principal.business_id
+        if rate is Rate.LOGIN:  # whoever guesses passwords would bring a token of his own for each guess
+            who = None
         key = who.hex if who else (request.remote or "?")
         try:
             allowed = await self._strategy.hit(item, rate.value, key)

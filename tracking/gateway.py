@@ -134,6 +134,7 @@ class DriverSocket:
                     raise BadFrame("hello_first", "The first frame is `hello`.")
                 return
             await self._greet(hello)
+            await self._live()
         except TimeoutError:
             await self.close(CLOSE_IDLE)
         except BadFrame as error:
@@ -145,8 +146,9 @@ class DriverSocket:
         except (*AWAY, *database.AWAY):
             await self._send(Nack(0, "unavailable", True))
             await self.close(CLOSE_GOING_AWAY)
-        else:
-            await self._live()
+        finally:
+            if self._principal is not None:
+                await self._gateway.hub.unsubscribe(keys.driver_channel(self._principal.driver()), self._on_notice)
 
     async def _greet(self, hello: Hello) -> None:
         gateway = self._gateway
@@ -177,15 +179,10 @@ class DriverSocket:
                 if message is None:
                     return
                 await self._receive(message)
-        except TimeoutError:
-            await self.close(CLOSE_IDLE)
-        except BadFrame as error:
-            await self._refuse_and_close(error)
         finally:
             if not self._closing:
                 writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
-            await self._gateway.hub.unsubscribe(keys.driver_channel(self._principal.driver()), self._on_notice)
 
     async def _receive(self, message: Any) -> None:
         if isinstance(message, Pong):
@@ -318,5 +315,5 @@ def decode_frame(frame: WSMessage, codec: Codec) -> Any | None:
         return codec.decode(frame.data)
     except msgspec.ValidationError as error:
         raise BadFrame("invalid_message", str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadFrame("malformed_frame", str(error)) from None

@@ -52,9 +52,14 @@ class HistoryWriter:
 
     async def drain(self) -> int:
         """Move one round of batches to history; return how many fixes were moved."""
-        moved = 0
+        moved, failure = 0, None
         for operator in await self._redis.smembers(keys.operators()):
-            moved += await self._drain_operator(UUID(bytes=operator))
+            try:
+                moved += await self._drain_operator(UUID(bytes=operator))
+            except Exception as error:  # one operator's trouble is not the next one's
+                failure = error
+        if failure is not None:
+            raise failure
         return moved
 
     async def _drain_operator(self, operator_id: UUID) -> int:

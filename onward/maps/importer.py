@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,7 +57,8 @@ def import_map(pbf: Path, folder: Path, *, name: str, progress: Progress = lambd
         south, west = (float(value) for value in nodes.min(axis=0))
         north, east = (float(value) for value in nodes.max(axis=0))
         bounds = (west, south, east, north)
-        (work / PLACES_FILE).write_bytes(msgspec.json.encode(_inside(extract, bounds)))
+        places = _inside(extract, bounds)
+        (work / PLACES_FILE).write_bytes(msgspec.json.encode(places))
         progress("drawing tiles", 0.65)
         _draw_tiles(extract, bounds, work)
         info = MapInfo(
@@ -69,11 +69,11 @@ def import_map(pbf: Path, folder: Path, *, name: str, progress: Progress = lambd
             source_sha256=sha256,
             junctions=len(nodes),
             arcs=len(arrays["tail"]),
-            places=len(extract.places),
+            places=len(places),
         )
         (work / INFO_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(info)))
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(Path(scratch) / "old")
         work.rename(folder)
     progress("done", 1.0)
     return info
@@ -92,7 +92,7 @@ def street_arrays(streets: list[Street]) -> dict[str, Any]:
     head: list[int] = []
     length_m: list[float] = []
     speed_mps: list[float] = []
-    car: list[bool] = []
+    open_to: dict[str, list[bool]] = {"car": [], "bicycle": [], "foot": []}
     shape: list[tuple[float, float]] = []
     shape_start: list[int] = [0]
 
@@ -102,12 +102,13 @@ def street_arrays(streets: list[Street]) -> dict[str, Any]:
             places.append((node[2], node[1]))
         return number[node[0]]
 
-    def add(piece: list[tuple[int, float, float]], speed_kmh: float, open_to_cars: bool) -> None:
+    def add(piece: list[tuple[int, float, float]], street: Street, direction: int) -> None:
         tail.append(junction(piece[0]))
         head.append(junction(piece[-1]))
         length_m.append(_length_m(piece))
-        speed_mps.append(speed_kmh / 3.6)
-        car.append(open_to_cars)
+        speed_mps.append(street.speed_kmh / 3.6)
+        for mode, allowed in open_to.items():
+            allowed.append(getattr(street, mode) in (0, direction))
         shape.extend((lat, lng) for _, lng, lat in piece[1:-1])
         shape_start.append(len(shape))
 
@@ -116,8 +117,8 @@ def street_arrays(streets: list[Street]) -> dict[str, Any]:
         for position in range(1, len(street.nodes)):
             if uses[street.nodes[position][0]] >= 2:
                 piece = street.nodes[start : position + 1]
-                add(piece, street.speed_kmh, street.car is not None and street.car >= 0)
-                add(piece[::-1], street.speed_kmh, street.car is not None and street.car <= 0)
+                add(piece, street, 1)
+                add(piece[::-1], street, -1)
                 start = position
     return {
         "nodes": np.array(places, np.float64),
@@ -125,7 +126,7 @@ def street_arrays(streets: list[Street]) -> dict[str, Any]:
         "head": np.array(head, np.int32),
         "length_m": np.array(length_m, np.float32),
         "speed_mps": np.array(speed_mps, np.float32),
-        "car": np.array(car, np.bool_),
+        **{mode: np.array(allowed, np.bool_) for mode, allowed in open_to.items()},
         "shape": np.array(shape, np.float64).reshape(-1, 2),
         "shape_start": np.array(shape_start, np.int64),
     }

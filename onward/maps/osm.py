@@ -26,6 +26,8 @@ OTHER_KMH: Final[dict[str, int]] = {
     "pedestrian": 10, "cycleway": 18, "footway": 6, "path": 6, "track": 12, "steps": 3, "bridleway": 6,
 }  # fmt: skip
 MAIN: Final = frozenset({"motorway", "trunk", "primary", "secondary", "tertiary"})
+MOTORWAYS: Final = frozenset({"motorway", "motorway_link"})
+NO_BICYCLE: Final = MOTORWAYS | {"steps"}
 PATHS: Final = frozenset(OTHER_KMH) - {"pedestrian"}
 GREEN: Final = frozenset(
     {"park", "garden", "forest", "wood", "grass", "meadow", "cemetery", "pitch", "scrub", "heath", "recreation_ground",
@@ -53,11 +55,13 @@ _outlines = osmium.geom.WKBFactory()
 
 @dataclass(slots=True)
 class Street:
-    """One way: where it runs, how fast, and which way cars may go (1 forward, -1 backward, 0 both, None not at all)."""
+    """One way: where it runs, how fast, and which way each may go: 1 forward, -1 backward, 0 both, None not at all."""
 
     nodes: Coordinates
     speed_kmh: float
     car: int | None
+    bicycle: int | None
+    foot: int | None
 
 
 @dataclass(slots=True)
@@ -154,7 +158,7 @@ def _take_way(way: Any, found: Extract, street_names: dict[str, tuple[float, flo
     if tags.get("access") in ("no", "private"):
         return
     car = _car_direction(tags, kind) if kind in CAR_KMH and tags.get("motor_vehicle") not in ("no", "private") else None
-    found.streets.append(Street(nodes, _speed_kmh(tags, kind), car))
+    found.streets.append(Street(nodes, _speed_kmh(tags, kind), car, _bicycle_direction(tags, kind), _foot(tags, kind)))
 
 
 def _car_direction(tags: Any, kind: str) -> int:
@@ -163,6 +167,21 @@ def _car_direction(tags: Any, kind: str) -> int:
         return -1
     implied = tags.get("junction") == "roundabout" or kind == "motorway"
     return 1 if oneway in ("yes", "true", "1") or (oneway is None and implied) else 0
+
+
+def _bicycle_direction(tags: Any, kind: str) -> int | None:
+    told = tags.get("bicycle")
+    if told in ("no", "private") or (kind in NO_BICYCLE and told is None):
+        return None
+    against = tags.get("oneway:bicycle") == "no" or any(
+        (tags.get(key) or "").startswith("opposite") for key in ("cycleway", "cycleway:left", "cycleway:right")
+    )
+    return 0 if against or kind in PATHS - {"cycleway"} else _car_direction(tags, kind)
+
+
+def _foot(tags: Any, kind: str) -> int | None:
+    told = tags.get("foot")
+    return None if told in ("no", "private") or (kind in MOTORWAYS and told is None) else 0
 
 
 def _speed_kmh(tags: Any, kind: str) -> float:

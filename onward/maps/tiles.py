@@ -7,7 +7,7 @@ from typing import Final
 
 from pmtiles.reader import MmapSource, Reader
 
-from onward.maps.store import TILES_FILE, CityMap
+from onward.maps.store import FORMAT_VERSION, TILES_FILE, CityMap
 
 TILES_KEPT: Final = 2_048
 
@@ -19,6 +19,7 @@ class TileSource:
         self._file = (city.folder / TILES_FILE).open("rb")
         self._reader = Reader(MmapSource(self._file))
         self.tile = lru_cache(TILES_KEPT)(self._read)
+        self.etag = f"{city.info.source_sha256[:16]}-{FORMAT_VERSION}"
 
     def _read(self, z: int, x: int, y: int) -> bytes | None:
         """Return a tile's gzip'd bytes; None where the map has nothing."""

@@ -120,6 +120,8 @@ def grid() -> StreetGraph:
             length_m=np.full(8, 300, np.float32),
             speed_mps=np.full(8, 10, np.float32),
             car=np.array(car),
+            bicycle=np.full(8, True),
+            foot=np.full(8, True),
             shape=shape,
             shape_start=np.array([0, 1, 2, 2, 2, 2, 2, 2, 2], np.int64),
         )
