@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,38 @@ async def test_a_guest_orders_in_the_shop_and_lands_on_the_tracking_page(town: O
     await page.get_by_role("button", name="Order and pay").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Order received")
     assert complaints == []
+
+
+async def test_a_wrong_field_is_named_beside_it_in_plain_words(town: Onward, browser: Browser) -> None:
+    """What a decoder says is for programmers; a guest sees which field, marked, and what to write in it."""
+    await add_product(town, town.world.verde)
+    page, _ = await open_page(browser, PHONE)
+    await page.goto(f"{town.url}/shop/?s=verde")
+    await page.get_by_role("button", name="Add Soup").click()
+    await page.get_by_label("Your name").fill("Eva")
+    await page.get_by_label("Address").fill("Mannerheimintie 1")
+    await page.locator(".pick canvas").click()
+    phone = page.get_by_label("Telephone")
+    for wrong in ("abc", "040 123 4567"):
+        await phone.fill(wrong)
+        await page.get_by_role("button", name="Order and pay").click()
+        await expect(phone).to_have_attribute("aria-invalid", "true")
+        await expect(phone).to_have_accessible_description(re.compile("with the country code"))
+        await expect(phone).to_be_focused()
+        await expect(page.locator("[role=alert]")).to_be_empty()
+    await phone.fill("+358 40 123 4567")
+    await page.get_by_role("button", name="Order and pay").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Order received")
+
+
+@pytest.mark.parametrize("token", ["ses_bad", "ses_b1JkgmaND07-FBYIQlqa4fkNiyICE0DTpRgYlJ3kxvw"])
+async def test_a_board_link_that_is_not_valid_says_so_and_offers_to_sign_in(
+    town: Onward, browser: Browser, token: str
+) -> None:
+    """Malformed or merely unknown: the same plain words."""
+    page, _ = await open_page(browser, DESK)
+    await page.goto(f"{town.url}/board/#{token}")
+    await expect(page.get_by_text("This link is not valid")).to_be_visible()
+    assert "Expected" not in await page.inner_text("body")
+    await page.get_by_role("link", name="Sign in").click()
+    await expect(page.get_by_label("E-mail")).to_be_visible()

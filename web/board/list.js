@@ -34,7 +34,7 @@ function Group({ name, list, pick }) {
 function Rows({ pick }) {
   const state = link.state.value, clear = () => { for (const filter of Object.values(filters)) filter.value = ""; };
   if (state === "refused" || (!board.value && state === "ended")) {
-    return html`<${Empty} title=${t("board_refused")} hint=${link.why.value || t("board_refused_hint")}><a class="btn main" href="/">${t("sign_in")}</a></${Empty}>`;
+    return html`<${Empty} title=${t("board_refused")} hint=${t("board_refused_hint")}><a class="btn main" href="/">${t("sign_in")}</a></${Empty}>`;
   }
   if (!board.value) {
     if (state === "lost" || state === "away" || !navigator.onLine) return html`<${Empty} title=${t("board_silent")} hint=${t("board_silent_hint")}/>`;

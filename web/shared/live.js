@@ -14,10 +14,10 @@ export function afterClose(code) {
 }
 
 // `view`: the object. `facts`: the same, but it changes with facts alone, not with each position: lists follow this one.
-// `state`: connecting, live, polling, lost (it was there), away (it never was), refused or ended; `why` in words; `lostAt` in milliseconds.
+// `state`: connecting, live, polling, lost (it was there), away (it never was), refused or ended; `lostAt` in milliseconds.
 // `poll`: the HTTP path of the same object, for networks that let no socket through.
 export function watch(token, { poll, onFacts = () => {} }) {
-  const view = signal(null), facts = signal(null), state = signal("connecting"), why = signal(""), lostAt = signal(null);
+  const view = signal(null), facts = signal(null), state = signal("connecting"), lostAt = signal(null);
   let since = null, backoff_ms = BACKOFF_MIN_MS, failures = 0, socket = null, timer = 0, stopped = false;
 
   const take = (frame) => {
@@ -45,7 +45,7 @@ export function watch(token, { poll, onFacts = () => {} }) {
       const reply = await fetch(poll, { headers: { Authorization: `Bearer ${token}` } });
       const body = await reply.json();
       if (reply.ok) { take({ type: "snapshot", object: body }); arrive("polling"); return; }
-      if (reply.status === 401 || reply.status === 403 || reply.status === 404) { why.value = body.detail ?? ""; stop("refused"); return; }
+      if (reply.status === 401 || reply.status === 403 || reply.status === 404) { stop("refused"); return; }
     } catch { /* no network at all: said below, tried again with the socket */ }
     lose();
   };
@@ -58,7 +58,7 @@ export function watch(token, { poll, onFacts = () => {} }) {
     socket.onmessage = (event) => {
       const frame = JSON.parse(event.data);
       if (frame.type === "ping") { socket.send(JSON.stringify({ type: "pong", t: frame.t })); return; }
-      if (frame.type === "nack") { why.value = frame.detail || frame.code; return; }
+      if (frame.type === "nack") return;
       if (frame.type === "snapshot" || frame.type === "resumed") {
         since = { epoch: frame.epoch, offset: frame.offset };
         opened = true; failures = 0; backoff_ms = BACKOFF_MIN_MS;
@@ -79,5 +79,5 @@ export function watch(token, { poll, onFacts = () => {} }) {
   open();
   addEventListener("offline", () => { if (!stopped) { lose(); socket.close(); } });
   addEventListener("online", () => { backoff_ms = BACKOFF_MIN_MS; again(); });
-  return { view, facts, state, why, lostAt, close: () => { stop("ended"); socket.close(); } };
+  return { view, facts, state, lostAt, close: () => { stop("ended"); socket.close(); } };
 }

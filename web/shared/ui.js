@@ -55,7 +55,14 @@ export function wear(color) {
   document.documentElement.style.setProperty("--on-shop", (light + 0.05) / 0.05 > 1.05 / (light + 0.05) ? "#10151b" : "#ffffff");
 }
 
-// Calls the API with the page's token; throws an Error with the problem's own words.
+// A labelled field; `wrong` says in words what is not right with it, below it and to a screen reader.
+export function Field({ name, label, wrong, ...rest }) {
+  return html`<div class="field"><label for=${`field-${name}`}>${label}</label>
+    <input id=${`field-${name}`} name=${name} aria-invalid=${wrong ? "true" : undefined} aria-describedby=${wrong ? `wrong-${name}` : undefined} ...${rest}/>
+    ${wrong && html`<span class="wrong" id=${`wrong-${name}`}>${wrong}</span>`}</div>`;
+}
+
+// Calls the API with the page's token; throws an Error with the problem's own words, or plain ones where those are for programmers.
 export async function api(token, path, { body, headers, ...options } = {}) {
   let reply;
   try {
@@ -65,6 +72,7 @@ export async function api(token, path, { body, headers, ...options } = {}) {
     });
   } catch { throw new Error(t("no_network")); }
   const answer = reply.status === 204 ? null : await reply.json().catch(() => ({}));
-  if (!reply.ok) throw Object.assign(new Error(answer.detail || answer.title || reply.statusText), { problem: answer });
+  const words = answer.code === "validation_failed" ? t("wrong_form") : answer.detail || answer.title || reply.statusText;
+  if (!reply.ok) throw Object.assign(new Error(words), { problem: answer });
   return answer;
 }

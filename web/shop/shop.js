@@ -4,13 +4,15 @@ import { computed, effect } from "@preact/signals";
 import { money } from "../shared/format.js";
 import { makeMap } from "../shared/map.js";
 import { t } from "../shared/messages.js";
-import { Empty, Icon, ThemeSwitch, api, html, render, signal, wear } from "../shared/ui.js";
+import { Empty, Field, Icon, ThemeSwitch, api, html, render, signal, wear } from "../shared/ui.js";
 
 const ROAD_FACTOR = 1.4, EARTH_M = 6_371_000, PAGE = 100;
 const subdomain = new URLSearchParams(location.search).get("s") ?? "";
 const path = `/storefronts/${encodeURIComponent(subdomain)}`;
 const shop = signal(null), dishes = signal([]), sections = signal([]), trouble = signal("");
-const basket = signal({}), door = signal(null), wrong = signal(""), busy = signal(false), mapless = signal(false);
+// Which field of the form the server means.
+const FIELD_OF = { "customer.name": "name", "customer.phone": "phone", "dropoff.address": "address", "dropoff.instructions": "note" };
+const faults = signal({}), basket = signal({}), door = signal(null), wrong = signal(""), busy = signal(false), mapless = signal(false);
 
 async function allDishes() {
   const found = [];
@@ -48,10 +50,19 @@ const fee = computed(() => {
 // One key per order as written: sending the same again can't order twice, and a corrected order is another one.
 let sent = { text: "", key: "" };
 const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+function blame(form, problem) {
+  const names = (problem?.errors ?? []).map((error) => FIELD_OF[error.field]).filter(Boolean);
+  faults.value = Object.fromEntries(names.map((name) => [name, t(`wrong_${name}`)]));
+  const first = [...form.elements].find((field) => names.includes(field.name));
+  requestAnimationFrame(() => first?.focus());
+  return Boolean(first);
+}
 async function order(event) {
   event.preventDefault();
+  const form = event.target;
+  blame(form, null);
   if (!door.value) { wrong.value = t("pick_door_first"); return; }
-  const fields = new FormData(event.target);
+  const fields = new FormData(form);
   const body = {
     subdomain, items: lines.value.map((line) => ({ product_id: line.id, quantity: line.quantity })), payment_method: "cash",
     customer: { name: fields.get("name"), phone: fields.get("phone") },
@@ -64,7 +75,7 @@ async function order(event) {
   try {
     const placed = await api(null, "/customers/guest-checkout", { method: "POST", headers: { "Idempotency-Key": sent.key }, body });
     location.href = placed.tracking_url;
-  } catch (error) { wrong.value = error.message; busy.value = false; }
+  } catch (error) { wrong.value = blame(form, error.problem) ? "" : error.message; busy.value = false; }
 }
 
 function Pick() {
@@ -98,11 +109,11 @@ function Checkout() {
     <dl class="bill">${lines.value.map((line) => html`<${Line} key=${line.id} name=${`${line.quantity} × ${line.name}`} value=${cost(line.quantity * line.price_minor)}/>`)}
       <${Line} name=${t("delivery_fee")} value=${known ? cost(fee.value) : t("fee_from", { fee: cost(delivery_base_fee_minor) })} tone="soft"/>
       <${Line} name=${t("total")} value=${known ? cost(food.value + fee.value) : t("fee_from", { fee: cost(food.value + delivery_base_fee_minor) })} tone="sum"/></dl>
-    <label class="field">${t("your_name")}<input name="name" autocomplete="name" required maxlength="120"/></label>
-    <label class="field">${t("phone")}<input name="phone" type="tel" autocomplete="tel" required maxlength="40" title=${t("phone_hint")} placeholder="+358 40 123 4567"/></label>
-    <label class="field">${t("address")}<input name="address" autocomplete="street-address" required maxlength="300"/></label>
+    <${Field} name="name" label=${t("your_name")} wrong=${faults.value.name} autocomplete="name" required maxlength="120"/>
+    <${Field} name="phone" label=${t("phone")} wrong=${faults.value.phone} type="tel" autocomplete="tel" required maxlength="40" title=${t("phone_hint")} placeholder="+358 40 123 4567"/>
+    <${Field} name="address" label=${t("address")} wrong=${faults.value.address} autocomplete="street-address" required maxlength="300"/>
     <div class="field"><span role="status">${door.value ? html`<b class="set"><${Icon} name="check"/>${t("door_set")}</b>` : t("pick_door")}</span><${Pick}/></div>
-    <label class="field">${t("note")}<input name="note" maxlength="500"/></label>
+    <${Field} name="note" label=${t("note")} wrong=${faults.value.note} maxlength="500"/>
     <p role="alert">${wrong.value}</p>
     <button class="btn main" disabled=${busy.value || mapless.value}>${known ? t("order_now", { total: cost(food.value + fee.value) }) : t("order_cash")}</button></form></aside>`;
 }
