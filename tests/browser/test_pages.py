@@ -80,9 +80,52 @@ async def test_the_board_is_worked_with_the_keyboard_alone(town: Onward, browser
     await expect(page.locator(".row")).to_have_count(1)
     assert f"q={first['short_code']}" in page.url
     await page.keyboard.press("Escape")
+    await expect(page.locator(".row")).to_have_count(2)
+    await expect(page.locator(".search")).to_have_value("")
+    assert "q=" not in page.url
     await page.keyboard.press("j")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("complementary")).to_contain_text(first["short_code"])
+
+
+async def test_the_list_is_one_tab_stop_and_focus_comes_back_to_the_row(town: Onward, browser: Browser) -> None:
+    """Tab leaves the list instead of walking through it; Escape returns to where the panel was opened from."""
+    await create_delivery(town, town.world.rosso)
+    second = await create_delivery(town, town.world.verde)
+    page, _ = await open_page(browser, DESK)
+    await page.goto(f"{town.url}/board/#{town.world.admin_token}")
+    await expect(page.locator(".row")).to_have_count(2)
+    await expect(page.get_by_text("All calm")).to_have_count(0)
+    await expect(page.locator('.row[tabindex="0"]')).to_have_count(1)
+    row = page.locator(f'[data-id="{second["id"]}"]')
+    await page.locator('.row[tabindex="0"]').focus()
+    await page.keyboard.press("ArrowDown")
+    await expect(row).to_be_focused()
+    await expect(page.locator('.row[tabindex="0"]')).to_have_count(1)
+    await expect(row).to_have_attribute("tabindex", "0")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("complementary").get_by_role("heading", level=2)).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(row).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(page.locator(".row:focus")).to_have_count(0)
+
+
+async def test_a_session_is_every_tabs_and_signing_out_ends_it_in_all(town: Onward, browser: Browser) -> None:
+    """A new tab needs no new sign-in; a bad link in one tab takes nothing from the others."""
+    first, _ = await open_page(browser, DESK)
+    await first.goto(f"{town.url}/board/#{town.world.admin_token}")
+    await expect(first.get_by_text("Live", exact=True)).to_be_visible()
+    second, third = await first.context.new_page(), await first.context.new_page()
+    await third.goto(f"{town.url}/board/#ses_bad")
+    await expect(third.get_by_text("This link is not valid")).to_be_visible()
+    await second.goto(town.url)
+    await expect(second.get_by_text("Live", exact=True)).to_be_visible()
+    await second.get_by_role("button", name="Sign out").click()
+    await expect(second.get_by_label("E-mail")).to_be_visible()
+    await expect(first.get_by_label("E-mail")).to_be_visible()
+    await first.goto(f"{town.url}/board/")
+    await expect(first.get_by_label("E-mail")).to_be_visible()
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])

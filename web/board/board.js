@@ -4,18 +4,28 @@ import { effect } from "@preact/signals";
 import { count, percent } from "../shared/format.js";
 import { makeMap } from "../shared/map.js";
 import { t } from "../shared/messages.js";
+import { leave, token } from "../shared/session.js";
 import { DriverMark, Icon, LinkState, ThemeSwitch, api, html, render } from "../shared/ui.js";
 import { List } from "./list.js";
 import { Panel } from "./panel.js";
-import { DONE, board, colors, deliveryOf, driverOf, link, numbers, said, selected, silentDrivers, token, wayOf } from "./state.js";
+import { DONE, board, colors, deliveryOf, driverOf, filters, link, numbers, said, selected, silentDrivers, wayOf } from "./state.js";
 
 const IN_TIME_GOAL = 0.9, NARROW_PX = 820, PANEL_PX = 420;
 let map = null, cameFrom = null;
 
+// Where the person was before the panel: a row by its id, for it may have moved to another group since.
+function goBack() {
+  const row = (which) => [...document.querySelectorAll(`.row${which}`)].find((one) => one.checkVisibility());
+  const element = typeof cameFrom === "string" ? row(`[data-id="${cameFrom}"]`) : cameFrom;
+  cameFrom = null;
+  (element?.isConnected && element !== document.body ? element : row('[tabindex="0"]') ?? document.querySelector(".search")).focus();
+}
 export function pick(id) {
-  if (id && !selected.value) cameFrom = document.activeElement;
+  if (!id && !selected.value) return;
+  const row = document.activeElement?.closest(".row");
+  if (id && (row || !selected.value)) cameFrom = row?.dataset.id ?? document.activeElement;
   selected.value = id;
-  if (!id) { cameFrom?.focus(); cameFrom = null; return; }
+  if (!id) { goBack(); return; }
   const points = wayOf(id, link.view.value.drivers), one = driverOf(id);
   const narrow = innerWidth < NARROW_PX;
   const seen = points.length ? points : [link.view.value.drivers.find((d) => d.id === one?.id)?.position].filter(Boolean);
@@ -77,7 +87,11 @@ addEventListener("keydown", (event) => {
   const typing = event.target.matches("input, select, textarea"), down = ["j", "ArrowDown"].includes(event.key);
   if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "/" && !typing) { event.preventDefault(); document.querySelector(".search").focus(); return; }
-  if (event.key === "Escape") { if (typing) event.target.blur(); else pick(null); return; }
+  if (event.key === "Escape") {
+    if (event.target.matches(".search")) { event.preventDefault(); filters.q.value = ""; }
+    if (typing) event.target.blur(); else pick(null);
+    return;
+  }
   const fromSearch = event.target.matches(".search") && event.key === "ArrowDown";
   if (event.target.matches(".maplibregl-canvas") || (typing && !fromSearch) || !(down || ["k", "ArrowUp"].includes(event.key))) return;
   const rows = [...document.querySelectorAll(".row")].filter((row) => row.checkVisibility());
@@ -91,8 +105,7 @@ addEventListener("keydown", (event) => {
 
 async function signOut() {
   await api(token, "/auth/logout", { method: "POST" }).catch(() => null);
-  sessionStorage.removeItem("token");
-  location.replace("/");
+  leave();
 }
 function Board() {
   const name = board.value?.scope.name ?? "onward";

@@ -2,7 +2,7 @@
 import { duration, range, time } from "../shared/format.js";
 import { t } from "../shared/messages.js";
 import { Empty, Icon, html } from "../shared/ui.js";
-import { SEEKING, DONE, atRisk, board, colors, endedAt, filtered, filters, groups, held, late_s, link, selected, waited_s } from "./state.js";
+import { SEEKING, DONE, atRisk, board, colors, endedAt, filtered, filters, finishedOpen, focused, groups, held, late_s, link, numbers, selected, tabStop, waited_s } from "./state.js";
 
 const TONES = { pending: "bad", offered: "warn", delivered: "ok", failed: "bad" };
 export function StatusBadge({ d }) {
@@ -19,17 +19,23 @@ export function whoHasIt(d) {
 function Row({ d, pick }) {
   const when = DONE.has(d.status) ? time(endedAt(d)) : d.eta ? range(d.eta.dropoff) : "";
   const reason = d.status === "pending" || (DONE.has(d.status) && d.status !== "delivered") ? d.reason : null;
-  return html`<li><button class="row" aria-current=${selected.value === d.id} data-id=${d.id} onClick=${() => pick(d.id)}>
+  return html`<li><button class="row" aria-current=${selected.value === d.id} data-id=${d.id} tabindex=${tabStop.value === d.id ? 0 : -1} onFocus=${() => { focused.value = d.id; }} onClick=${() => pick(d.id)}>
     <span class="bar" ref=${(e) => e && (e.style.background = colors.value[d.business_id])}></span>
     <span class="where">${d.dropoff.address}</span><${StatusBadge} d=${d}/>
     <span class="sub"><span class="code">${d.short_code}</span>${whoHasIt(d)}</span><span class="when num">${when}</span>
     ${reason && html`<span class="reason">${reason}</span>`}</button></li>`;
 }
+// Whoever waits is not late yet, but it is not calm either.
+function Calm() {
+  const waiting = numbers.value.unassigned;
+  if (waiting) return html`<p class="calm">${t("still_seeking", { n: waiting })}</p>`;
+  return html`<p class="calm"><${Icon} name="check"/>${t("all_calm")}</p>`;
+}
 function Group({ name, list, pick }) {
   const rows = html`<ul>${list.map((d) => html`<${Row} d=${d} pick=${pick} key=${d.id}/>`)}</ul>`;
   const head = html`<span>${t(name)}</span><span class="num">${list.length}</span>`;
-  if (name === "finished") return html`<details class="group" open=${Boolean(filters.status.value)}><summary>${head}<${Icon} name="down"/></summary>${rows}</details>`;
-  return html`<section class="group"><h2>${head}</h2>${list.length ? rows : html`<p class="calm"><${Icon} name="check"/>${t("all_calm")}</p>`}</section>`;
+  if (name === "finished") return html`<details class="group" open=${finishedOpen.value} onToggle=${(e) => { finishedOpen.value = e.target.open; }}><summary>${head}<${Icon} name="down"/></summary>${rows}</details>`;
+  return html`<section class="group"><h2>${head}</h2>${list.length ? rows : html`<${Calm}/>`}</section>`;
 }
 function Rows({ pick }) {
   const state = link.state.value, clear = () => { for (const filter of Object.values(filters)) filter.value = ""; };

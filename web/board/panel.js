@@ -4,9 +4,10 @@ import { signal, useSignal } from "@preact/signals";
 import { isSilent } from "../shared/map.js";
 import { duration, money, range, since, time } from "../shared/format.js";
 import { t } from "../shared/messages.js";
+import { token } from "../shared/session.js";
 import { DriverMark, Icon, Timeline, api, html, now } from "../shared/ui.js";
 import { StatusBadge, whoHasIt } from "./list.js";
-import { DONE, SEEKING, atRisk, board, colors, deliveryOf, driverOf, late_s, link, pickedUp, said, selected, token } from "./state.js";
+import { DONE, SEEKING, atRisk, board, colors, deliveryOf, driverOf, late_s, link, pickedUp, said, selected } from "./state.js";
 
 const decisions = signal({ of: null, data: [] });
 async function loadDecisions(id) {

@@ -4,18 +4,13 @@ import { now } from "../shared/clock.js";
 import { watch } from "../shared/live.js";
 import { isSilent } from "../shared/map.js";
 import { t } from "../shared/messages.js";
+import { forget, keep, token } from "../shared/session.js";
 
 export const DONE = new Set(["delivered", "canceled", "failed", "returned"]);
 export const SEEKING = new Set(["pending", "offered"]);
 const ATTENTION_AFTER_S = 60;
 
-// The token comes in the fragment, which never reaches a server, and then lives in this tab only.
-if (location.hash.length > 1) {
-  sessionStorage.setItem("token", decodeURIComponent(location.hash.slice(1)));
-  history.replaceState(null, "", location.pathname + location.search);
-}
 addEventListener("hashchange", () => location.reload());
-export const token = sessionStorage.getItem("token");
 if (!token) location.replace("/");
 
 export const said = signal("");
@@ -29,7 +24,12 @@ export const link = watch(token ?? "", {
   },
 });
 export const board = link.facts;
-effect(() => { if (link.state.value === "refused") sessionStorage.removeItem("token"); });
+let opened = false;
+effect(() => {
+  const state = link.state.value;
+  if (!opened && (state === "live" || state === "polling")) { opened = true; keep(token); }
+  if (state === "refused" || (state === "ended" && !board.peek())) forget(token);
+});
 
 const query = new URLSearchParams(location.search);
 export const filters = { q: signal(query.get("q") ?? ""), business: signal(query.get("business") ?? ""), status: signal(query.get("status") ?? "") };
@@ -80,6 +80,15 @@ export const groups = computed(() => {
   for (const list of Object.values(lists)) if (keep.size) list.sort((a, b) => (keep.get(a.id)?.place ?? 1e9) - (keep.get(b.id)?.place ?? 1e9));
   standing = new Map(Object.entries(lists).flatMap(([group, list]) => list.map((d, place) => [d.id, { group, place }])));
   return lists;
+});
+
+// The list is one Tab stop: the row last focused, else the one that is open, else the first.
+export const finishedOpen = signal(false), focused = signal(null);
+effect(() => { finishedOpen.value = Boolean(filters.status.value); });
+export const tabStop = computed(() => {
+  const { needs_attention, in_progress, finished } = groups.value;
+  const ids = [...needs_attention, ...in_progress, ...(finishedOpen.value ? finished : [])].map((d) => d.id);
+  return [focused.value, selected.value].find((id) => ids.includes(id)) ?? ids[0];
 });
 
 export const numbers = computed(() => {

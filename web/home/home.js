@@ -1,6 +1,7 @@
-// The front door: signs a person in and leads to the board.
+// The front door: signs a person in and leads to the board; who is signed in goes right on.
 import { Icon, ThemeSwitch, api, html, render, signal } from "../shared/ui.js";
 import { t } from "../shared/messages.js";
+import { keep, token } from "../shared/session.js";
 
 const wrong = signal(""), busy = signal(false);
 async function signIn(event) {
@@ -10,7 +11,7 @@ async function signIn(event) {
   wrong.value = "";
   try {
     const session = await api(null, "/auth/login", { method: "POST", body: { email: fields.get("email"), password: fields.get("password") } });
-    sessionStorage.setItem("token", session.token);
+    keep(session.token);
     location.href = "/board/";
   } catch (error) {
     busy.value = false;
@@ -29,4 +30,5 @@ function Door() {
     <button class="btn main" disabled=${busy.value}>${t("sign_in")}<${Icon} name="away"/></button>
   </form></main>`;
 }
+if (token) location.replace("/board/");
 render(html`<${Door}/>`, document.getElementById("app"));

@@ -35,6 +35,7 @@ export default {
   no_deliveries_hint: "They appear here the moment a customer orders, or a delivery is created through the API.",
   nothing_matches: "Nothing matches", nothing_matches_hint: "Change the search or the filters.", clear_filters: "Clear filters",
   all_calm: "All calm. Nothing needs a hand right now.",
+  still_seeking: "{n} delivery has no courier yet. It comes up here when that takes long.|{n} deliveries have no courier yet. They come up here when that takes long.",
   board_refused: "This board is closed to you", board_refused_hint: "This link is not valid, or your session has ended. Sign in to open the board.",
   board_silent: "The board can't be reached", board_silent_hint: "It opens by itself as soon as the server answers.",
   waiting: "waiting {time}", offered_to: "offered to {name}", a_pool_driver: "a pool driver", late_by: "late {time}", at_risk: "tight",

@@ -33,6 +33,7 @@ export default {
   no_deliveries_hint: "Ne ilmestyvät tähän heti, kun joku tilaa tai toimitus luodaan rajapinnasta.",
   nothing_matches: "Mikään ei täsmää", nothing_matches_hint: "Muuta hakua tai suodattimia.", clear_filters: "Tyhjennä suodattimet",
   all_calm: "Kaikki rauhallista. Mikään ei kaipaa apua juuri nyt.",
+  still_seeking: "{n} toimituksella ei ole vielä kuljettajaa. Se nousee tähän, jos haku kestää.|{n} toimituksella ei ole vielä kuljettajaa. Ne nousevat tähän, jos haku kestää.",
   board_refused: "Tämä näkymä on sinulta suljettu", board_refused_hint: "Linkki ei kelpaa tai istuntosi on päättynyt. Kirjaudu avataksesi näkymän.",
   board_silent: "Palvelimeen ei saada yhteyttä", board_silent_hint: "Näkymä avautuu itsestään, kun palvelin vastaa.",
   waiting: "odottanut {time}", offered_to: "tarjottu: {name}", a_pool_driver: "poolin kuljettaja", late_by: "myöhässä {time}", at_risk: "tiukka",

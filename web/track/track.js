@@ -16,7 +16,7 @@ const ARRIVED = new Set(["delivered", "completed"]);
 const ENDED = new Set([...ARRIVED, "canceled", "failed", "rejected", "returning", "returned"]);
 const CLOSE_MIN = 2, WIDE_PX = 820, M_PER_DEGREE = 111_320;
 
-const token = decodeURIComponent(location.hash.slice(1));
+const token = location.hash.slice(1);
 addEventListener("hashchange", () => location.reload());
 const link = token ? watch(token, { poll: "/api/v1/track" }) : null;
 const view = computed(() => link?.facts.value), driver = computed(() => link?.view.value?.driver);
