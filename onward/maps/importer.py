@@ -149,7 +149,7 @@ def _draw_tiles(extract: Extract, bounds: tuple[float, float, float, float], wor
     west, south, east, north = bounds
     margin = FRAME_MARGIN_DEG
     frame = box(west - margin, south - margin, east + margin, north + margin)
-    features = extract.features + [("water", {}, piece) for piece in sea(extract.coastline, frame)]
+    features = extract.features + [("water", {}, piece) for piece in sea(extract.shores, frame)]
     lines = work / "features.geojsonl"
     with lines.open("w") as out:
         for layer, properties, geometry in features:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,8 +36,11 @@ GREEN: Final = frozenset(
 )  # fmt: skip
 BUILT: Final = frozenset({"residential", "commercial", "retail", "industrial", "construction", "railway"})
 EATING: Final = frozenset({"restaurant", "fast_food", "cafe", "bar", "pub", "ice_cream"})
+WATER: Final = frozenset({"water", "reservoir", "basin", "bay"})
 ADDRESSES_WANTED: Final = 40
 PLACES_MAX: Final = 6_000
+CUT_REACH_DEG: Final = 0.01
+"""How far from the frame a shore may end and still have been cut by the extract's edge."""
 
 Coordinates = list[tuple[int, float, float]]
 """(node id, lng, lat)."""
@@ -70,7 +74,8 @@ class Extract:
 
     streets: list[Street] = field(default_factory=list)
     features: list[tuple[str, dict[str, Any], BaseGeometry]] = field(default_factory=list)
-    coastline: list[LineString] = field(default_factory=list)
+    shores: list[LineString] = field(default_factory=list)
+    """Lines with water on their right: coasts, and lakes that the extract's edge cuts."""
     places: list[Place] = field(default_factory=list)
 
 
@@ -95,6 +100,8 @@ def read_extract(pbf: Path, progress: Callable[[str, float], None]) -> Extract:
         for thing in areas:
             if thing.is_area():
                 _take_area(thing, found, addresses)
+            elif thing.is_way() and thing.is_closed():
+                _take_cut_area(thing, found)
     except RuntimeError as error:
         raise MapError(
             "not_a_map", f"{pbf.name} can't be read as an OpenStreetMap extract (.osm.pbf): {error}"
@@ -133,6 +140,13 @@ def _take_address(tags: Any, lat: float, lng: float, addresses: list[Place]) -> 
         addresses.append(Place(f"{street} {number}", "address", lat, lng))
 
 
+def _runs(way: Any) -> list[LineString]:
+    """Return the parts of a way that are in the file: what the extract's edge cut off has no place."""
+    parts = [list(run) for known, run in groupby(way.nodes, key=lambda node: node.location.valid()) if known]
+    lines = [[(node.location.lon, node.location.lat) for node in part] for part in parts]
+    return [LineString(line) for line in lines if len(line) > 1]
+
+
 def _take_way(way: Any, found: Extract, street_names: dict[str, tuple[float, float]]) -> None:
     nodes = [(n.ref, n.location.lon, n.location.lat) for n in way.nodes if n.location.valid()]
     if len(nodes) < 2:
@@ -140,7 +154,7 @@ def _take_way(way: Any, found: Extract, street_names: dict[str, tuple[float, flo
     tags = way.tags
     line = LineString([(lng, lat) for _, lng, lat in nodes])
     if tags.get("natural") == "coastline":
-        found.coastline.append(line)
+        found.shores += _runs(way)
     if tags.get("waterway") in ("river", "stream", "canal"):
         found.features.append(("waterway", {}, line))
     if tags.get("railway") in ("rail", "tram", "light_rail"):
@@ -205,11 +219,30 @@ def _take_area(area: Any, found: Extract, addresses: list[Place]) -> None:
     name, kind = tags.get("name"), tags.get("amenity") or tags.get("shop")
     if name and kind in EATING:
         found.places.append(Place(name, kind, center.y, center.x))
+    _draw_area(tags, geometry, found)
+
+
+def _take_cut_area(way: Any, found: Extract) -> None:
+    """Draw an area that the extract's edge cuts, as far as it is in the file; whole ones came as areas."""
+    corners = [(node.location.lon, node.location.lat) for node in way.nodes if node.location.valid()]
+    if len(corners) == len(way.nodes) or len(corners) < 3:
+        return
+    outline = shapely.LinearRing(corners)
+    if _is_water(way.tags):
+        found.shores += [line if not outline.is_ccw else line.reverse() for line in _runs(way)]
+    else:
+        _draw_area(way.tags, shapely.make_valid(shapely.Polygon(outline)), found)
+
+
+def _is_water(tags: Any) -> bool:
+    return "water" in tags or bool({tags.get(key) for key in ("landuse", "leisure", "natural")} & WATER)
+
+
+def _draw_area(tags: Any, geometry: BaseGeometry, found: Extract) -> None:
+    values = {tags.get(key) for key in ("landuse", "leisure", "natural")}
     if "building" in tags and tags["building"] != "no":
         found.features.append(("building", {}, geometry))
-        return
-    values = {tags.get(key) for key in ("landuse", "leisure", "natural")}
-    if values & {"water", "reservoir", "basin", "bay"} or "water" in tags:
+    elif _is_water(tags):
         found.features.append(("water", {}, geometry))
     elif values & GREEN:
         found.features.append(("landuse", {"kind": "green"}, geometry))
@@ -217,16 +250,17 @@ def _take_area(area: Any, found: Extract, addresses: list[Place]) -> None:
         found.features.append(("landuse", {"kind": "built"}, geometry))
 
 
-def sea(coastline: list[LineString], frame: BaseGeometry) -> list[BaseGeometry]:
-    """Return the pieces of the frame that are sea: OpenStreetMap draws coasts with the land on their left."""
-    if not coastline:
+def sea(shores: list[LineString], frame: BaseGeometry) -> list[BaseGeometry]:
+    """Return the pieces of the frame that are water: OpenStreetMap draws coasts with the land on their left."""
+    if not shores:
         return []
-    lines = shapely.intersection(shapely.union_all(coastline), frame)
+    known = shapely.line_merge(shapely.union_all(shores))
+    lines = shapely.intersection(shapely.union_all([known, *_to_the_edge(known, frame)]), frame)
     pieces = list(shapely.get_parts(shapely.polygonize([shapely.node(shapely.union_all([lines, frame.boundary]))])))
     pieces = [piece for parts in pieces for piece in shapely.get_parts(parts)]
     tree = shapely.STRtree(pieces)
     votes: Counter[int] = Counter()
-    for line in coastline:
+    for line in shores:
         points = shapely.get_coordinates(line)
         for (x1, y1), (x2, y2) in zip(points[:-1:3], points[1::3], strict=False):
             length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5 or 1.0
@@ -237,3 +271,10 @@ def sea(coastline: list[LineString], frame: BaseGeometry) -> list[BaseGeometry]:
                 for piece in tree.query(at, predicate="within").tolist():
                     votes[piece] += vote
     return [piece for number, piece in enumerate(pieces) if votes[number] > 0]
+
+
+def _to_the_edge(lines: BaseGeometry, frame: BaseGeometry) -> list[LineString]:
+    """Return the lines that are missing where the extract's edge cut a shore before it reached the frame."""
+    ends = shapely.get_parts(lines.boundary)
+    inside = [end for end in ends if frame.contains(end) and end.distance(frame.boundary) < CUT_REACH_DEG]
+    return [shapely.shortest_line(end, frame.boundary) for end in inside]

@@ -11,7 +11,7 @@ import numpy as np
 
 from geo.streets import StreetArrays, StreetGraph
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 INFO_FILE: Final = "map.json"
 STREETS_FILE: Final = "streets.npz"
 TILES_FILE: Final = "tiles.pmtiles"
