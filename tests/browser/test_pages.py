@@ -237,3 +237,16 @@ async def test_a_board_link_that_is_not_valid_says_so_and_offers_to_sign_in(
     assert "Expected" not in await page.inner_text("body")
     await page.get_by_role("link", name="Sign in").click()
     await expect(page.get_by_label("E-mail")).to_be_visible()
+
+
+async def test_the_board_says_what_its_marks_mean_and_cuts_no_number_off(town: Onward, browser: Browser) -> None:
+    """Who is new opens the legend; on a phone the numbers wrap."""
+    page, complaints = await open_page(browser, PHONE)
+    await page.goto(f"{town.url}/board/#{town.world.admin_token}")
+    await page.locator(".legend summary").click()
+    legend = page.locator(".legend")
+    for meaning in ("available", "busy", "on a break", "silent", "store", "door to deliver to"):
+        await expect(legend.get_by_text(meaning, exact=True)).to_be_visible()
+    await expect(page.get_by_text("on a break").first).to_be_in_viewport(ratio=1)
+    assert await page.locator(".numbers").evaluate("e => e.scrollWidth - e.clientWidth") <= 0
+    assert complaints == []

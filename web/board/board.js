@@ -10,7 +10,7 @@ import { List } from "./list.js";
 import { Panel } from "./panel.js";
 import { DONE, board, colors, deliveryOf, driverOf, filters, link, numbers, said, selected, silentDrivers, wayOf } from "./state.js";
 
-const IN_TIME_GOAL = 0.9, NARROW_PX = 820, PANEL_PX = 420;
+const IN_TIME_GOAL = 0.9, NARROW_PX = 820, PANEL_PX = 420, FRAME_PX = 44;
 let map = null, cameFrom = null;
 
 // Where the person was before the panel: a row by its id, for it may have moved to another group since.
@@ -56,10 +56,10 @@ function drawOn(handle) {
         ...doors.map((d) => ({ id: d.id, kind: "door", name: d.dropoff.address, lat: d.dropoff.lat, lng: d.dropoff.lng, color: colors.value[d.business_id], selected: d.id === chosen })),
         ...view.stores.map((s) => ({ id: s.id, kind: "store", name: s.name, lat: s.lat, lng: s.lng, color: colors.value[s.business_id] })),
       ]);
-      if (framed || !view.bounds) return;
+      const places = [...view.stores, ...view.drivers.map((d) => d.position).filter(Boolean)];
+      if (framed || !places.length) return;
       framed = true;
-      const [west, south, east, north] = view.bounds;
-      handle.fit([{ lng: west, lat: south }, { lng: east, lat: north }], 36);
+      handle.open(places, FRAME_PX);
     }),
     effect(() => {
       const drivers = link.view.value?.drivers ?? [], chosen = selected.value, his = chosen && deliveryOf(chosen)?.driver_id;
@@ -80,7 +80,16 @@ function MapArea() {
     });
     return () => stop();
   }, []);
-  return html`<main class="map" aria-label=${t("map_label")}><div ref=${ref}></div></main>`;
+  return html`<main class="map" aria-label=${t("map_label")}><div ref=${ref}></div><${Legend}/></main>`;
+}
+const STATES = [["available"], ["busy"], ["on_break"], ["available", true]];
+function Legend() {
+  const businesses = board.value?.businesses ?? [];
+  if (!board.value) return null;
+  return html`<details class="legend"><summary><span aria-hidden="true">?</span><b>${t("legend")}</b></summary>
+    <h3>${t("drivers")}</h3><ul>${STATES.map(([state, silent]) => html`<li key=${state + silent}><${DriverMark} state=${state} silent=${silent}/>${t(silent ? "d_silent" : `d_${state}`)}</li>`)}</ul>
+    <h3>${t("legend_business")}</h3><ul><li><i class="square"></i>${t("legend_store")}</li><li><i class="dot"></i>${t("legend_door")}</li></ul>
+    ${businesses.length > 1 && html`<ul class="shops">${businesses.map((b) => html`<li key=${b.id}><i class="square" ref=${(e) => e && (e.style.background = b.color)}></i>${b.name}</li>`)}</ul>`}</details>`;
 }
 
 addEventListener("keydown", (event) => {

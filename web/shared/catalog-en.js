@@ -54,6 +54,7 @@ export default {
   x_declined_before: "declined or missed it", x_too_far: "too far away", x_beyond_nearest: "farther than the nearest",
   keys_hint: "Keys: / search, arrows or J and K move, Enter opens, Esc closes.",
 
+  legend: "What the marks mean", legend_business: "In the colour of the business", legend_store: "store", legend_door: "door to deliver to",
   away: "No connection", map_label: "Map of drivers, stores and doors", no_map: "This browser can't draw the map. The lists tell the same.",
   no_map_track: "This browser can't draw the map. Everything it shows is written below.",
   no_map_here: "No map was imported here. The lists tell the same.",

@@ -52,6 +52,7 @@ export default {
   x_declined_before: "hylkäsi tai ei vastannut", x_too_far: "liian kaukana", x_beyond_nearest: "lähimpiä kauempana",
   keys_hint: "Näppäimet: / haku, nuolet tai J ja K liikkuvat, Enter avaa, Esc sulkee.",
 
+  legend: "Merkkien selitys", legend_business: "Yrityksen värissä", legend_store: "kauppa", legend_door: "ovi, jolle toimitetaan",
   away: "Ei yhteyttä", map_label: "Kartta kuljettajista, kaupoista ja ovista", no_map: "Selain ei voi piirtää karttaa. Luettelot kertovat saman.",
   no_map_track: "Selain ei voi piirtää karttaa. Kaikki sen tiedot ovat alla.",
   no_map_here: "Karttaa ei ole tuotu tänne. Luettelot kertovat saman.",

@@ -112,14 +112,28 @@ export async function makeMap(container, { onPick = null, onTap = null, fallback
       show("line", data.line);
     },
     // After the page changed its layout: the map is measured anew before it moves.
-    fit(points, room = padding) {
+    fit(points, room = padding, duration = FIT_MS) {
       map.resize();
       const box = new maplibre.LngLatBounds();
       for (const place of points) box.extend([place.lng, place.lat]);
-      if (points.length) map.fitBounds(box, { padding: room, maxZoom: FIT_ZOOM_MAX, duration: calm.matches ? 0 : FIT_MS });
+      if (points.length) map.fitBounds(box, { padding: room, maxZoom: FIT_ZOOM_MAX, duration: calm.matches ? 0 : duration });
+    },
+    // The first look: on these points, over as much of the imported map as the view can hold and as little of nothing.
+    open(points, room) {
+      const [west, south, east, north] = info.bounds ?? [-180, -85, 180, 85], inside = (at, low, high) => Math.min(high, Math.max(low, at));
+      this.fit(points.map(({ lat, lng }) => ({ lat: inside(lat, south, north), lng: inside(lng, west, east) })), room, 0);
+      if (!info.bounds) return;
+      const { lat, lng } = map.getCenter(), seen = map.getBounds();
+      map.setCenter([lng + into(seen.getWest(), seen.getEast(), west, east), lat + into(seen.getSouth(), seen.getNorth(), south, north)]);
     },
     remove() { gone = true; stopTheme(); map.remove(); },
   };
+}
+
+// How far a view from `from` to `to` has to move to lie within `low` and `high`, or in their middle if it is wider.
+function into(from, to, low, high) {
+  if (to - from >= high - low) return (low + high - from - to) / 2;
+  return Math.max(0, low - from) - Math.max(0, to - high);
 }
 
 function stylesheet(href) {
@@ -140,7 +154,7 @@ function dress(map, colors, info) {
   map.addLayer({ id: "way", type: "line", source: "line", layout: { "line-cap": "round", "line-join": "round" },
     paint: { "line-color": colors.line, "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
   map.addLayer({ id: "doors", type: "circle", source: "places", filter: ["all", isDoor, ["!", chosen]],
-    paint: { "circle-radius": 4.5, "circle-color": colors.halo, "circle-stroke-width": 2.6, "circle-stroke-color": ["get", "color"] } });
+    paint: { "circle-radius": 4.5, "circle-color": ["get", "color"], "circle-stroke-width": 2, "circle-stroke-color": colors.halo } });
   map.addLayer({ id: "places", type: "symbol", source: "places", filter: ["any", ["!", isDoor], chosen],
     layout: { ...icons, ...label, "icon-image": ["get", "icon"], "icon-anchor": ["case", isDoor, "bottom", "center"],
       "icon-size": ["interpolate", ["linear"], ["zoom"], 11, 0.6, 14, 0.9, 16, 1], "text-anchor": "top",
@@ -159,6 +173,9 @@ function edge(map, colors, [west, south, east, north]) {
   const world = [[-180, -85], [180, -85], [180, 85], [-180, 85], [-180, -85]];
   map.addSource("edge", { type: "geojson", data: { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [world, hole] } } });
   const labels = map.getStyle().layers.find((layer) => layer.type === "symbol")?.id;
-  map.addLayer({ id: "beyond", type: "fill", source: "edge", paint: { "fill-color": colors.beyond, "fill-opacity": 0.85 } }, labels);
+  const { image, options } = draw("hatch", theme.value);
+  map.addImage("hatch", image, options);
+  map.addLayer({ id: "beyond", type: "fill", source: "edge", paint: { "fill-color": colors.beyond } }, labels);
+  map.addLayer({ id: "hatch", type: "fill", source: "edge", paint: { "fill-pattern": "hatch" } }, labels);
   map.addLayer({ id: "edge", type: "line", source: "edge", paint: { "line-color": colors.edge, "line-width": 1.2 } }, labels);
 }

@@ -3,20 +3,21 @@ const RATIO = 2;
 export const COLORS = {
   light: {
     available: "#15803d", busy: "#1d4ed8", on_break: "#a16207", offline: "#68707a",
-    halo: "#ffffff", line: "#0f766e", text: "#1c1f23", beyond: "#e9e6df", edge: "#cfc9bd",
+    halo: "#ffffff", line: "#0f766e", text: "#1c1f23", beyond: "#eae8e3", hatch: "#dfdcd5", edge: "#b9b3a7",
   },
   dark: {
     available: "#4ade80", busy: "#8ab4ff", on_break: "#fbbf24", offline: "#939da9",
-    halo: "#10151b", line: "#2dd4bf", text: "#eceff3", beyond: "#0e1217", edge: "#2b323c",
+    halo: "#10151b", line: "#2dd4bf", text: "#eceff3", beyond: "#0c0f13", hatch: "#161b21", edge: "#3a434f",
   },
 };
 
 // Names are the drawing's arguments: "driver/busy/silent", "store/#b45309", "door/#b45309", "courier/#b45309".
 export function draw(name, theme) {
   const [kind, what, more] = name.split("/"), colors = COLORS[theme];
-  if (kind === "driver") return driver(what, more === "silent", colors[what], colors.halo);
+  if (kind === "driver") return driver(what, more === "silent", colors[what], colors);
   if (kind === "store") return store(what, colors.halo);
   if (kind === "door") return door(what, colors.halo);
+  if (kind === "hatch") return hatch(colors.hatch);
   if (kind === "courier") return courier(what, colors.halo);
   return null;
 }
@@ -32,13 +33,18 @@ function paper(size) {
 const ARROW = (c, r) => new Path2D(`M${c} ${c - r} L${c + r * 0.82} ${c + r * 0.86} L${c} ${c + r * 0.46} L${c - r * 0.82} ${c + r * 0.86} Z`);
 const DISC = (c, r) => { const path = new Path2D(); path.arc(c, c, r, 0, 7); return path; };
 
-function driver(state, silent, color, halo) {
+// Only drivers wear the dark ring: a business may have any colour, and is never taken for a state.
+function driver(state, silent, color, { halo, text }) {
   const { g, done } = paper(24);
-  const shape = state === "busy" ? ARROW(12, 9) : DISC(12, state === "offline" ? 5 : 6.5);
-  g.strokeStyle = halo; g.lineWidth = 4.5; g.stroke(shape);
-  g.fillStyle = silent ? halo : color; g.fill(shape);
-  g.strokeStyle = color; g.lineWidth = silent ? 2 : 0.8; g.stroke(shape);
-  if (state === "on_break") { g.strokeStyle = silent ? color : halo; g.lineWidth = 1.8; g.stroke(new Path2D("M10.4 9.6v4.8M13.6 9.6v4.8")); }
+  const busy = state === "busy", shape = busy ? ARROW(12, 9) : DISC(12, state === "offline" ? 5 : 7);
+  g.strokeStyle = halo; g.lineWidth = 5; g.stroke(shape);
+  g.fillStyle = busy && !silent ? color : halo; g.fill(shape);
+  if (silent) g.setLineDash([2.6, 2.6]);
+  g.strokeStyle = state === "offline" ? color : text; g.lineWidth = busy && !silent ? 1.4 : 2; g.stroke(shape);
+  g.setLineDash([]);
+  g.fillStyle = g.strokeStyle = color;
+  if (state === "available" && !silent) g.fill(DISC(12, 4));
+  if (state === "on_break") { g.lineWidth = 2; g.stroke(new Path2D("M10.2 9.6v4.8M13.8 9.6v4.8")); }
   return done();
 }
 function store(color, halo) {
@@ -65,5 +71,11 @@ function courier(color, halo) {
   g.fillStyle = halo; g.fill(DISC(28, 17));
   g.fillStyle = color; g.fill(DISC(28, 14.5));
   g.fillStyle = "#ffffff"; g.fill(ARROW(28, 8));
+  return done();
+}
+function hatch(color) {
+  const { g, done } = paper(12);
+  g.strokeStyle = color; g.lineWidth = 1.6;
+  g.stroke(new Path2D("M-3 3 3 -3M-3 15 15 -3M9 15 15 9"));
   return done();
 }

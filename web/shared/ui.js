@@ -20,13 +20,12 @@ export function Icon({ name }) {
   return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${STROKES[name]}/></svg>`;
 }
 
-const FILLS = { available: ["circle"], busy: ["arrow"], on_break: ["circle", "pause"], offline: ["circle"] };
-// The same marks as on the map: state by shape and colour, hollow when silent.
+// The same marks as on the map: a dark ring, the state by shape and colour, dashed when silent.
 export function DriverMark({ state, silent = false }) {
-  const [shape, extra] = FILLS[state];
   return html`<svg class="mark" data-state=${state} data-silent=${silent} viewBox="0 0 16 16" aria-hidden="true">
-    ${shape === "arrow" ? html`<path d="M8 1.5 13.5 14 8 11.2 2.5 14Z"/>` : html`<circle cx="8" cy="8" r="5.6"/>`}
-    ${extra && html`<path class="bars" d="M6.3 5.6v4.8M9.7 5.6v4.8"/>`}</svg>`;
+    ${state === "busy" ? html`<path class="ring" d="M8 1.5 13.5 14 8 11.2 2.5 14Z"/>` : html`<circle class="ring" cx="8" cy="8" r="6"/>`}
+    ${state === "available" && !silent && html`<circle class="core" cx="8" cy="8" r="3.4"/>`}
+    ${state === "on_break" && html`<path class="bars" d="M6.4 5.6v4.8M9.6 5.6v4.8"/>`}</svg>`;
 }
 
 export function LinkState({ link }) {
