@@ -19,12 +19,14 @@ from tracking.live import LivePositions
 
 CHANGE_MIN_S: Final = 120
 CHANGE_SHARE: Final = 0.2
-PICKUP_SERVICE_S: Final = 60
+STOP_SERVICE_S: Final = 60
+ARRIVED: Final = {"p": "arrived_at_pickup", "q": "arrived_at_dropoff"}
 BEFORE_PICKUP: Final = ("assigned", "en_route_to_pickup", "arrived_at_pickup")
 
 _ACTIVE: Final = """
 SELECT d.id, d.operator_id, d.business_id, d.version, d.status, d.driver_id, d.ready_at, d.eta_dropoff_p50,
-       dr.vehicle, p.lat AS p_lat, p.lng AS p_lng, q.lat AS q_lat, q.lng AS q_lng
+       dr.vehicle, p.lat AS p_lat, p.lng AS p_lng, q.lat AS q_lat, q.lng AS q_lng,
+       p.route_position AS p_position, q.route_position AS q_position
 FROM deliveries d
 JOIN driver_profiles dr ON dr.id = d.driver_id
 JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
@@ -57,31 +59,34 @@ class EtaKeeper:
 
     async def _refresh(self, operator_id: UUID, rows: list[Record]) -> int:
         seen = await self._live.positions(operator_id, [row["driver_id"] for row in rows])
-        located = [row for row in rows if row["driver_id"] in seen]
+        by_driver: dict[UUID, list[Record]] = {}
+        for row in rows:
+            if row["driver_id"] in seen:
+                by_driver.setdefault(row["driver_id"], []).append(row)
+        routes = {driver_id: _stops(own) for driver_id, own in by_driver.items()}
         legs: list[tuple[Point, Point, Vehicle]] = []
-        for row in located:
-            here = Point(seen[row["driver_id"]].lat, seen[row["driver_id"]].lng)
-            pickup, dropoff = Point(row["p_lat"], row["p_lng"]), Point(row["q_lat"], row["q_lng"])
-            vehicle = Vehicle(row["vehicle"])
-            if row["status"] in BEFORE_PICKUP:
-                legs += [(here, pickup, vehicle), (pickup, dropoff, vehicle)]
-            else:
-                legs.append((here, dropoff, vehicle))
+        for driver_id, stops in routes.items():
+            here = Point(seen[driver_id].lat, seen[driver_id].lng)
+            for row, kind in stops:
+                there = Point(row[f"{kind}_lat"], row[f"{kind}_lng"])
+                legs.append((here, there, Vehicle(row["vehicle"])))
+                here = there
         seconds = iter(await self._planner.leg_seconds(legs))
         changed = 0
         now = self._clock.now()
-        for row in located:
-            if row["status"] in BEFORE_PICKUP:
-                there = row["status"] == "arrived_at_pickup"
-                ready_in_s = round((row["ready_at"] - now).total_seconds())
+        for stops in routes.values():
+            chain = []
+            for position, (row, kind) in enumerate(stops):
                 travel_s = next(seconds)
-                first = Leg(0 if there else travel_s, ready_in_s, PICKUP_SERVICE_S)
-                etas = eta_chain([first, Leg(next(seconds))])
-                changed += await self._keep(row, None if there else etas[0], etas[1], now)
-            else:
-                there = row["status"] == "arrived_at_dropoff"
-                travel_s = next(seconds)
-                changed += await self._keep(row, None, eta_chain([Leg(0 if there else travel_s)])[0], now)
+                arrived = position == 0 and row["status"] == ARRIVED[kind]
+                not_before_s = round((row["ready_at"] - now).total_seconds()) if kind == "p" else 0
+                last = position == len(stops) - 1
+                chain.append(Leg(0 if arrived else travel_s, not_before_s, 0 if last else STOP_SERVICE_S))
+            etas = {(row["id"], kind): eta for (row, kind), eta in zip(stops, eta_chain(chain), strict=True)}
+            for row, kind in stops:
+                if kind == "q":
+                    pickup = None if row["status"] == "arrived_at_pickup" else etas.get((row["id"], "p"))
+                    changed += await self._keep(row, pickup, etas[row["id"], "q"], now)
         return changed
 
     async def _keep(self, row: Record, pickup: Eta | None, dropoff: Eta, now: datetime) -> bool:
@@ -112,6 +117,13 @@ class EtaKeeper:
                 ),
             )
         return True
+
+
+def _stops(rows: list[Record]) -> list[tuple[Record, str]]:
+    """Return a driver's stops still to serve, in order: (delivery, `p` for its pickup or `q` for its door)."""
+    stops = [(row["q_position"] or 0, row, "q") for row in rows]
+    stops += [(row["p_position"] or 0, row, "p") for row in rows if row["status"] in BEFORE_PICKUP]
+    return [(row, kind) for _, row, kind in sorted(stops, key=lambda stop: (stop[0], stop[2], stop[1]["id"]))]
 
 
 def matters(shown: datetime | None, fresh: datetime, now: datetime) -> bool:

@@ -15,7 +15,7 @@ import asyncpg
 from dispatch import service
 from dispatch.delivery import DeliveryEvent, DeliveryStatus
 from dispatch.offer import OFFER, OFFER_TTL_S, OfferEvent, OfferStatus
-from kernel import metrics
+from kernel import ids, metrics
 from kernel.db import Connection, Record, act_for, one
 from kernel.errors import Problem
 from kernel.events import EventType, event
@@ -29,28 +29,29 @@ async def send(
     *,
     operator_id: UUID,
     driver_id: UUID,
-    delivery_id: UUID,
-    version: int,
+    deliveries: Sequence[tuple[UUID, int]],
     terms: dict[str, Any],
     now: datetime,
 ) -> UUID | None:
-    """Offer a delivery to a driver if both are still as the plan saw them; return the offer's id. Platform path.
+    """Offer deliveries (id, version) to a driver if all are still as the plan saw them; return the offer's id.
 
-    The version check drops what changed since the snapshot; the unique indexes have the last word.
+    Platform path. The version check drops what changed since the snapshot; the unique indexes have the last word.
     """
     offer_id, expires_at = new_id(), now + timedelta(seconds=OFFER_TTL_S)
     try:
         async with con.transaction():
-            row = await con.fetchrow(
-                "SELECT * FROM deliveries WHERE id = $1 AND version = $2 AND status = 'pending' FOR UPDATE",
-                delivery_id,
-                version,
+            rows = await con.fetch(
+                """SELECT d.* FROM deliveries d JOIN unnest($1::uuid[], $2::int[]) AS seen (id, version)
+                     ON d.id = seen.id AND d.version = seen.version
+                   WHERE d.status = 'pending' ORDER BY d.id FOR UPDATE OF d""",
+                [delivery_id for delivery_id, _ in deliveries],
+                [version for _, version in deliveries],
             )
-            if row is None:
+            if len(rows) < len(deliveries):
                 metrics.plan_dropped.labels("delivery_changed").inc()
                 return None
             free = await con.fetchval(
-                "SELECT 1 FROM driver_profiles WHERE id = $1 AND state = 'available' FOR SHARE", driver_id
+                "SELECT 1 FROM driver_profiles WHERE id = $1 AND state IN ('available', 'busy') FOR SHARE", driver_id
             )
             if not free:
                 metrics.plan_dropped.labels("driver_changed").inc()
@@ -60,12 +61,13 @@ async def send(
                    VALUES ($1, $2, $3, 'sent', $4, $5, $6)""",
                 offer_id, operator_id, driver_id, terms, now, expires_at,
             )  # fmt: skip
-            await con.execute(
-                """INSERT INTO offer_deliveries (offer_id, business_id, delivery_id, driver_id, expires_at)
-                   VALUES ($1, $2, $3, $4, $5)""",
-                offer_id, row["business_id"], delivery_id, driver_id, expires_at,
-            )  # fmt: skip
-            await service.advance(con, row, DeliveryEvent.OFFER, source="system", at=now)
+            for row in rows:
+                await con.execute(
+                    """INSERT INTO offer_deliveries (offer_id, business_id, delivery_id, driver_id, expires_at)
+                       VALUES ($1, $2, $3, $4, $5)""",
+                    offer_id, row["business_id"], row["id"], driver_id, expires_at,
+                )  # fmt: skip
+                await service.advance(con, row, DeliveryEvent.OFFER, source="system", at=now)
             offer = one(await con.fetchrow("SELECT * FROM offers WHERE id = $1", offer_id), "offer")
             await _tell(con, offer, EventType.OFFER_SENT, now)
     except asyncpg.UniqueViolationError:
@@ -90,13 +92,22 @@ async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datet
             await service.advance(con, row, DeliveryEvent.ASSIGN, source="driver", at=now, driver_id=driver_id)
         except IllegalTransition:
             raise Problem("offer_gone", "The delivery was canceled.") from None
-        await con.execute(
-            """UPDATE stops SET driver_id = $2, route_position = CASE kind WHEN 'pickup' THEN 1 ELSE 2 END
-               WHERE delivery_id = $1""",
-            held["delivery_id"],
-            driver_id,
-        )
+    await _append_to_route(con, driver_id, [ids.parse(Kind.DELIVERY, name) for name in offer["terms"]["deliveries"]])
     await service.take_work(con, driver_id, now)
+
+
+async def _append_to_route(con: Connection, driver_id: UUID, delivery_ids: list[UUID]) -> None:
+    """Put new stops after those the driver has: all pickups, then the doors in the order that was planned."""
+    last = await con.fetchval(
+        "SELECT coalesce(max(route_position), 0) FROM stops WHERE driver_id = $1 AND done_at IS NULL", driver_id
+    )
+    for kind in ("pickup", "dropoff"):
+        for delivery_id in delivery_ids:
+            last += 1
+            await con.execute(
+                "UPDATE stops SET driver_id = $3, route_position = $4 WHERE delivery_id = $1 AND kind = $2",
+                delivery_id, kind, driver_id, last,
+            )  # fmt: skip
 
 
 async def decline(con: Connection, *, driver_id: UUID, offer_id: UUID, reason: str, now: datetime) -> None:

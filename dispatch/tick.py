@@ -16,10 +16,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from dispatch import offers
+from dispatch.delivery import WITH_DRIVER
 from dispatch.engine.explain import Candidate, Explanation
 from dispatch.offer import DECLINE_COOLDOWN_S
 from dispatch.planner import Planner
-from dispatch.worker import Answer, FreeDriver, OpenJob, Question
+from dispatch.worker import Answer, LiveDriver, OpenJob, Question
 from geo.point import Point
 from geo.travel import Vehicle
 from kernel import metrics
@@ -33,6 +34,8 @@ from tracking.live import STALE_AFTER_MS, LivePositions
 PERIOD_S: Final = 1.0
 SETTLE_S: Final = 0.05
 LEAD_S: Final = 900
+OFFER_LEAD_S: Final = 240
+"""A driver is asked so long before he must leave: some offers are declined or missed, and each takes its time."""
 JOBS_MAX: Final = 500
 NEAREST_COUNT: Final = 24
 TICKS_KEPT: Final = 600
@@ -40,7 +43,7 @@ FAIRNESS_WINDOW_H: Final = 8
 
 _JOBS: Final = """
 SELECT d.id, d.business_id, d.version, d.ready_at, d.promised_at, d.uses_shared_pool, d.created_at, d.driver_pay_minor,
-       d.tip_minor, d.currency, d.distance_m, d.unassigned_reason, b.name AS business_name,
+       d.tip_minor, d.currency, d.distance_m, d.unassigned_reason, b.name AS business_name, b.stack_max,
        p.lat AS p_lat, p.lng AS p_lng, p.name AS p_name, p.address AS p_address,
        q.lat AS q_lat, q.lng AS q_lng, q.address AS q_address,
        ARRAY(SELECT o.driver_id FROM offer_deliveries od JOIN offers o ON o.id = od.offer_id
@@ -62,7 +65,10 @@ SELECT dr.id, dr.vehicle, dr.pool, dr.state,
        (SELECT coalesce(jsonb_object_agg(a.business_id, a.priority), '{}')
         FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS priorities,
        (SELECT count(*) FROM deliveries d
-        WHERE d.driver_id = dr.id AND d.status = 'delivered' AND d.finished_at > $2) AS jobs_done
+        WHERE d.driver_id = dr.id AND d.status = 'delivered' AND d.finished_at > $2) AS jobs_done,
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(s.lat, s.lng) ORDER BY s.route_position, s.id), '[]')
+        FROM stops s JOIN deliveries d ON d.business_id = s.business_id AND d.id = s.delivery_id
+        WHERE s.driver_id = dr.id AND s.done_at IS NULL AND d.status = ANY($3)) AS route
 FROM driver_profiles dr WHERE dr.operator_id = $1 AND dr.state IN ('available', 'busy') ORDER BY dr.id
 """
 
@@ -135,7 +141,9 @@ class Dispatcher:
                 )
                 if not jobs:
                     return None
-                drivers = await con.fetch(_DRIVERS, operator_id, now - timedelta(hours=FAIRNESS_WINDOW_H))
+                drivers = await con.fetch(
+                    _DRIVERS, operator_id, now - timedelta(hours=FAIRNESS_WINDOW_H), [s.value for s in WITH_DRIVER]
+                )
             question = await self._question(operator_id, jobs, drivers, now)
         with metrics.tick_seconds.labels("plan").time():
             answer = await self._planner.answer(question)
@@ -144,25 +152,25 @@ class Dispatcher:
 
     async def _question(self, operator_id: UUID, jobs: list[Record], drivers: list[Record], now: datetime) -> Question:
         pickups = [Point(row["p_lat"], row["p_lng"]) for row in jobs]
-        free = [row for row in drivers if row["state"] == "available" and not row["has_offer"]]
-        count = NEAREST_COUNT + len(drivers) - len(free)  # the index holds busy drivers too
-        found = await self._live.nearest(operator_id, pickups, count=count)
+        asked = [row for row in drivers if row["has_offer"]]
+        found = await self._live.nearest(operator_id, pickups, count=NEAREST_COUNT + len(asked))
         near = {driver for place in found for driver, _ in place}
-        wanted = [row for row in free if row["id"] in near or row["pool"] == "dedicated"]
+        wanted = [row for row in drivers if not row["has_offer"] and (row["id"] in near or row["pool"] == "dedicated")]
         seen = await self._live.positions(operator_id, [row["id"] for row in wanted])
         oldest_ms = to_ms(now) - STALE_AFTER_MS
         fresh = [row for row in wanted if row["id"] in seen and seen[row["id"]].t_ms >= oldest_ms]
+        left_out = {"busy": len(asked), "stale_position": len(wanted) - len(fresh)}
         return Question(
             now_ms=to_ms(now),
-            seed=0,
             drivers=tuple(
-                FreeDriver(
+                LiveDriver(
                     id=row["id"],
                     at=Point(seen[row["id"]].lat, seen[row["id"]].lng),
                     vehicle=Vehicle(row["vehicle"]),
                     pool=row["pool"],
                     business_priority={UUID(key): value for key, value in row["priorities"].items()},
                     jobs_done=row["jobs_done"],
+                    route=tuple(Point(lat, lng) for lat, lng in row["route"]),
                 )
                 for row in fresh
             ),
@@ -177,71 +185,89 @@ class Dispatcher:
                     promised_in_s=round((row["promised_at"] - now).total_seconds()),
                     uses_shared_pool=row["uses_shared_pool"],
                     waited_s=max(0, round((now - row["created_at"]).total_seconds())),
+                    stack_max=row["stack_max"],
                     declined=frozenset(row["declined"]),
                 )
                 for row, pickup in zip(jobs, pickups, strict=True)
             ),
-            busy_drivers=len(drivers) - len(free),
-            stale_drivers=len(wanted) - len(fresh),
+            epoch_s=round(PERIOD_S),
+            lead_s=OFFER_LEAD_S,
+            left_out={reason: count for reason, count in left_out.items() if count},
         )
 
     async def _commit(self, operator_id: UUID, jobs: list[Record], answer: Answer, now: datetime) -> int:
+        """Offer what can't wait; say on the board what is planned and what nobody can take."""
         sent = 0
-        for explanation in answer.explanations:
-            row = jobs[explanation.job]
-            chosen = explanation.chosen
+        explained = {explanation.job: explanation for explanation in answer.explanations}
+        for route in answer.plan.routes:
+            if not route.commit:
+                continue
+            first = route.trips[0]
+            rows = [jobs[job] for job in first.jobs]
+            why = [explained.pop(job) for job in first.jobs]
+            chosen = why[0].chosen
+            assert chosen is not None
             async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
-                if chosen is None:
-                    await _note_unassigned(con, operator_id, row, explanation, now)
-                    continue
                 offer_id = await offers.send(
                     con,
                     operator_id=operator_id,
                     driver_id=chosen.driver_id,
-                    delivery_id=row["id"],
-                    version=row["version"],
-                    terms=_terms(row, chosen),
+                    deliveries=[(row["id"], row["version"]) for row in rows],
+                    terms=_terms(rows, chosen),
                     now=self._clock.now(),
                 )
                 if offer_id is not None:
-                    await _keep_decision(con, operator_id, row, explanation, offer_id, now)
+                    for row, explanation in zip(rows, why, strict=True):
+                        await _keep_decision(con, operator_id, row, explanation, offer_id, now)
                     sent += 1
+        for explanation in explained.values():
+            async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
+                await _note_open(con, operator_id, jobs[explanation.job], explanation, now)
         return sent
 
 
-def _terms(row: Record, chosen: Candidate) -> dict[str, Any]:
+def _terms(rows: list[Record], chosen: Candidate) -> dict[str, Any]:
     """Return what the driver is told before he answers: pay, way and stops; no name, no telephone number."""
+    first = rows[0]
     return {
-        "business_name": row["business_name"],
-        "pay_minor": row["driver_pay_minor"] + row["tip_minor"],
-        "currency": row["currency"],
-        "distance_m": row["distance_m"],
+        "business_name": first["business_name"],
+        "pay_minor": sum(row["driver_pay_minor"] + row["tip_minor"] for row in rows),
+        "currency": first["currency"],
+        "distance_m": sum(row["distance_m"] for row in rows),
         "to_pickup_s": chosen.to_pickup_s,
-        "deliveries": [show(Kind.DELIVERY, row["id"])],
+        "deliveries": [show(Kind.DELIVERY, row["id"]) for row in rows],
         "pickup": {
-            "name": row["p_name"],
-            "address": row["p_address"],
-            "lat": row["p_lat"],
-            "lng": row["p_lng"],
-            "ready_at": row["ready_at"],
+            "name": first["p_name"],
+            "address": first["p_address"],
+            "lat": first["p_lat"],
+            "lng": first["p_lng"],
+            "ready_at": max(row["ready_at"] for row in rows),
         },
-        "dropoff": {"address": row["q_address"], "lat": row["q_lat"], "lng": row["q_lng"]},
+        "dropoffs": [{"address": row["q_address"], "lat": row["q_lat"], "lng": row["q_lng"]} for row in rows],
     }
 
 
 REASONS: Final[dict[str, str]] = {
-    "busy": "busy",
+    "busy": "answering another offer",
     "stale_position": "silent for a minute",
     "other_business": "of another business",
     "wrong_pool": "in a pool this business does not use",
     "declined_before": "declined or missed it",
     "too_far": "too far away",
-    "beyond_nearest": "farther than the nearest",
+    "off_shift": "at the end of the shift",
+    "missing_skill": "without what it needs",
+    "pinned_to_another": "kept out by a pin",
+    "promised_to_another": "kept out by a promise",
+    "on_the_way_elsewhere": "on the way elsewhere",
 }
 
 
 def _in_words(explanation: Explanation) -> str:
     """Return why nobody was offered this delivery."""
+    if explanation.chosen is not None:
+        if explanation.after or explanation.chosen.took_other_job:
+            return "Planned: a driver takes it after the work before."
+        return "Planned: a driver is told shortly before it is ready."
     if explanation.runners_up:
         return "The drivers in reach were given more urgent deliveries."
     counts = sorted(explanation.excluded.items(), key=lambda item: -item[1])
@@ -250,10 +276,8 @@ def _in_words(explanation: Explanation) -> str:
     return "No driver is free: " + ", ".join(f"{count} {REASONS[reason]}" for reason, count in counts) + "."
 
 
-async def _note_unassigned(
-    con: Connection, operator_id: UUID, row: Record, explanation: Explanation, now: datetime
-) -> None:
-    """Say on the board why a delivery has no driver, when the reason is another than before."""
+async def _note_open(con: Connection, operator_id: UUID, row: Record, explanation: Explanation, now: datetime) -> None:
+    """Say on the board why a delivery has no driver yet, when the reason is another than before."""
     reason = _in_words(explanation)
     changed = await con.fetchval(
         """UPDATE deliveries SET unassigned_reason = $3
@@ -263,20 +287,22 @@ async def _note_unassigned(
         row["version"],
         reason,
     )
-    if changed:
+    if not changed:
+        return
+    if explanation.chosen is None:
         await _keep_decision(con, operator_id, row, explanation, None, now)
-        await emit(
-            con,
-            event(
-                EventType.DELIVERY_UPDATED,
-                at=now,
-                operator_id=operator_id,
-                business_id=row["business_id"],
-                subject=row["id"],
-                sequence=row["version"],
-                data={"unassigned_reason": reason},
-            ),
-        )
+    await emit(
+        con,
+        event(
+            EventType.DELIVERY_UPDATED,
+            at=now,
+            operator_id=operator_id,
+            business_id=row["business_id"],
+            subject=row["id"],
+            sequence=row["version"],
+            data={"unassigned_reason": reason},
+        ),
+    )
 
 
 async def _keep_decision(

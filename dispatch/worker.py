@@ -13,19 +13,23 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from dispatch.engine import candidates
 from dispatch.engine.explain import Explanation
+from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
+from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
-from dispatch.engine.problem import Driver, Job, Problem, Weights
+from dispatch.engine.problem import Driver, Job, Legs, Limits, Problem, Weights
 from dispatch.engine.solve import solve_and_explain
 from geo.point import Point, as_array
-from geo.travel import Seconds, TravelTimes, Vehicle
+from geo.travel import TravelTimes, Vehicle
 
 PARENT_CHECK_S: Final = 1.0
+STOP_SERVICE_S: Final = 90
+TABLE_PLACES_MAX: Final = 600
+"""Up to so many places the provider of travel times is asked for all pairs; beyond, the straight line is."""
 
 
-class FreeDriver(msgspec.Struct, frozen=True):
-    """A driver who can take work, where he is and what he moves with."""
+class LiveDriver(msgspec.Struct, frozen=True):
+    """A driver on shift: where and in how many seconds he is free, what he moves with, whose he is."""
 
     id: UUID
     at: Point
@@ -33,6 +37,8 @@ class FreeDriver(msgspec.Struct, frozen=True):
     pool: str
     business_priority: dict[UUID, int]
     jobs_done: int
+    route: tuple[Point, ...] = ()
+    """The stops he has still to serve: he is free after the last."""
 
 
 class OpenJob(msgspec.Struct, frozen=True):
@@ -47,18 +53,20 @@ class OpenJob(msgspec.Struct, frozen=True):
     promised_in_s: int
     uses_shared_pool: bool
     waited_s: int
+    stack_max: int
     declined: frozenset[UUID]
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One tick's snapshot of one operator."""
+    """One tick's snapshot of one operator. `left_out` counts drivers who can't be asked, by reason."""
 
     now_ms: int
-    seed: int
-    drivers: tuple[FreeDriver, ...]
+    drivers: tuple[LiveDriver, ...]
     jobs: tuple[OpenJob, ...]
-    busy_drivers: int
-    stale_drivers: int
+    epoch_s: int
+    lead_s: int
+    left_out: dict[str, int] = {}
+    weights: Weights = Weights()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -90,42 +98,76 @@ def _end_with_parent(parent: int) -> None:
 def answer(question: Question) -> Answer:
     """Price, solve, verify and explain one tick."""
     started = time.process_time()
-    to_pickup = _to_pickup(question)
-    drivers = tuple(Driver(d.id, 0, d.pool, d.business_priority, d.jobs_done) for d in question.drivers)
+    problem = problem_of(question, _State.travel)
+    plan, explanations = solve_and_explain(problem, Limits())
+    return Answer(problem, plan, explanations, (time.process_time() - started) * 1000)
+
+
+def problem_of(question: Question, travel: TravelTimes) -> Problem:
+    """Return what the engine is asked: places become numbers, and the way a busy driver has still to go seconds."""
+    numbers: dict[Point, int] = {}
+
+    def place(point: Point) -> int:
+        return numbers.setdefault(point, len(numbers))
+
     jobs = tuple(
         Job(
             id=job.id,
             business_id=job.business_id,
             version=job.version,
-            ready_in_s=job.ready_in_s,
-            promised_in_s=job.promised_in_s,
-            direct_s=leg_seconds([(job.pickup, job.dropoff, Vehicle.BICYCLE)])[0],
+            pickup=place(job.pickup),
+            dropoff=place(job.dropoff),
+            placed_s=-job.waited_s,
+            ready_s=job.ready_in_s,
+            promised_s=job.promised_in_s,
             uses_shared_pool=job.uses_shared_pool,
-            waited_s=job.waited_s,
+            stack_max=job.stack_max,
+            not_by=job.declined,
         )
         for job in question.jobs
     )
-    declined = {job.id: job.declined for job in question.jobs}
-    arcs, excluded = candidates.find(drivers, jobs, to_pickup, declined)
-    left_out = {
-        candidates.Exclusion.BUSY.value: question.busy_drivers,
-        candidates.Exclusion.STALE_POSITION.value: question.stale_drivers,
-    }
-    everyone = tuple({**{k: v for k, v in left_out.items() if v}, **reasons} for reasons in excluded)
-    problem = Problem(question.now_ms, question.seed, drivers, jobs, tuple(arcs), everyone, Weights())
-    plan, explanations = solve_and_explain(problem)
-    return Answer(problem, plan, explanations, (time.process_time() - started) * 1000)
+    stops = [[place(point) for point in (driver.at, *driver.route)] for driver in question.drivers]
+    legs = _legs(travel, list(numbers), {driver.vehicle for driver in question.drivers})
+    drivers = []
+    for driver, way in zip(question.drivers, stops, strict=True):
+        vehicle = VEHICLES.index(driver.vehicle)
+        free_s = (len(way) - 1) * STOP_SERVICE_S
+        if len(way) > 1:
+            free_s += int(legs.seconds(np.array(way[:-1]), np.array(way[1:]), np.full(1, vehicle)).sum())
+        drivers.append(
+            Driver(
+                id=driver.id,
+                place=way[-1],
+                free_s=free_s,
+                vehicle=vehicle,
+                pool=driver.pool,
+                business_priority=driver.business_priority,
+                jobs_done=driver.jobs_done,
+            )
+        )
+    problem = Problem(
+        now_ms=question.now_ms,
+        drivers=tuple(drivers),
+        jobs=jobs,
+        legs=legs,
+        weights=question.weights,
+        pickup_service_s=STOP_SERVICE_S,
+        dropoff_service_s=STOP_SERVICE_S,
+        epoch_s=question.epoch_s,
+        lead_s=question.lead_s,
+        left_out=question.left_out,
+    )
+    return msgspec.structs.replace(problem, second_price=second_price(problem))
 
 
-def _to_pickup(question: Question) -> Seconds:
-    pickups = as_array([job.pickup for job in question.jobs])
-    times = np.zeros((len(question.drivers), len(question.jobs)), np.int32)
-    for vehicle in Vehicle:
-        rows = [i for i, driver in enumerate(question.drivers) if driver.vehicle == vehicle]
-        if rows and question.jobs:
-            origins = as_array([question.drivers[i].at for i in rows])
-            times[rows] = _State.travel.seconds(origins, pickups, vehicle)
-    return times
+def _legs(travel: TravelTimes, places: list[Point], vehicles: set[Vehicle]) -> Legs:
+    where = as_array(places)
+    if len(places) > TABLE_PLACES_MAX or not places:
+        return CrowLegs(where.reshape(-1, 2))
+    table = np.zeros((len(VEHICLES), len(places), len(places)), np.int32)
+    for vehicle in vehicles:
+        table[VEHICLES.index(vehicle)] = travel.seconds(where, where, vehicle)
+    return TableLegs(table)
 
 
 def leg_seconds(legs: list[tuple[Point, Point, Vehicle]]) -> list[int]:

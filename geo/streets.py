@@ -6,6 +6,7 @@ travel time. Places snap only to the largest strongly connected part, so that fr
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from itertools import pairwise
 from typing import Final
 
@@ -23,6 +24,7 @@ from geo.travel import CROW_FLIES, UNREACHABLE_S, CrowFlies, Seconds, Vehicle
 SPEED_MAX_MPS: Final = {Vehicle.BICYCLE: 5.0, Vehicle.SCOOTER: 9.0, Vehicle.CAR: 14.0, Vehicle.FOOT: 1.4}
 SNAP_MAX_M: Final = 2_000.0
 MATRIX_LIMIT_S: Final = 5_400.0
+KEPT_MAX: Final = 16_000_000
 
 
 class StreetArrays(msgspec.Struct, frozen=True):
@@ -67,6 +69,7 @@ class StreetGraph:
         self._origin = arrays.nodes.mean(axis=0)
         self._weights: dict[Vehicle, csr_matrix] = {}
         self._arcs: dict[Vehicle, dict[tuple[int, int], int]] = {}
+        self._kept: dict[Vehicle, OrderedDict[int, Floats]] = {}
         self._trees: dict[Vehicle, tuple[NDArray[np.int64], cKDTree]] = {}
 
     def route(self, start: Point, end: Point, vehicle: Vehicle) -> Route | None:
@@ -95,12 +98,24 @@ class StreetGraph:
         rows = [i for i, node in enumerate(sources) if node is not None]
         columns = [j for j, node in enumerate(targets) if node is not None]
         if rows and columns:
-            found = dijkstra(
-                self._matrix(vehicle), directed=True, indices=[sources[i] for i in rows], limit=MATRIX_LIMIT_S
-            )[:, [targets[j] for j in columns]]
+            found = self._from(vehicle, [s for s in sources if s is not None])[:, [t for t in targets if t is not None]]
             start_s = CROW_FLIES[vehicle][0]
             out[np.ix_(rows, columns)] = np.where(np.isfinite(found), found + start_s, UNREACHABLE_S)
         return out
+
+    def _from(self, vehicle: Vehicle, nodes: list[int]) -> Floats:
+        """Return the seconds from each node to all (n, junctions); what was asked lately is remembered."""
+        kept = self._kept.setdefault(vehicle, OrderedDict())
+        missing = sorted(set(nodes) - kept.keys())
+        if missing:
+            found = dijkstra(self._matrix(vehicle), directed=True, indices=missing, limit=MATRIX_LIMIT_S)
+            kept.update(zip(missing, found.astype(np.float32), strict=True))
+        rows = np.stack([kept[node] for node in nodes])
+        for node in nodes:
+            kept.move_to_end(node)
+        while len(kept) * len(self.arrays.nodes) > KEPT_MAX:
+            kept.popitem(last=False)
+        return rows
 
     def snap(self, point: Point, vehicle: Vehicle) -> int | None:
         """Return the nearest junction the vehicle can use, or None when it is over 2 km away."""

@@ -1,16 +1,14 @@
-"""Who could do what: each exclusion has a reason, and only the nearest few of the rest are priced."""
+"""Who could do what: each exclusion has a reason."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dispatch.engine.problem import CANDIDATES_MAX, REACH_MAX_S, Arc, Driver, Job
-from geo.travel import Seconds
+from dispatch.engine.problem import NOWHERE, REACH_MAX_S, Driver, Job, Problem
 
 
 class Exclusion(StrEnum):
@@ -18,50 +16,91 @@ class Exclusion(StrEnum):
 
     OTHER_BUSINESS = "other_business"
     WRONG_POOL = "wrong_pool"
+    PROMISED_TO_ANOTHER = "promised_to_another"
+    PINNED_TO_ANOTHER = "pinned_to_another"
+    MISSING_SKILL = "missing_skill"
     DECLINED_BEFORE = "declined_before"
+    ON_THE_WAY_ELSEWHERE = "on_the_way_elsewhere"
+    OFF_SHIFT = "off_shift"
     TOO_FAR = "too_far"
-    BEYOND_NEAREST = "beyond_nearest"
     BUSY = "busy"
     STALE_POSITION = "stale_position"
 
 
-def find(
-    drivers: Sequence[Driver], jobs: Sequence[Job], to_pickup_s: Seconds, declined: Mapping[UUID, frozenset[UUID]]
-) -> tuple[list[Arc], list[dict[str, int]]]:
-    """Return the arcs to price and, per job, how many drivers were left out for what.
-
-    `to_pickup_s` has shape (drivers, jobs); `declined` maps a job to the drivers who must not be asked again.
-    """
-    arcs: list[Arc] = []
-    excluded: list[dict[str, int]] = []
-    for j, job in enumerate(jobs):
-        reasons: Counter[str] = Counter()
-        kept: list[int] = []
-        for d, driver in enumerate(drivers):
-            reason = exclusion(driver, job, int(to_pickup_s[d, j]), declined.get(job.id, frozenset()))
-            if reason is None:
-                kept.append(d)
-            else:
-                reasons[reason.value] += 1
-        if len(kept) > CANDIDATES_MAX:
-            nearest = np.argsort(to_pickup_s[kept, j], kind="stable")[:CANDIDATES_MAX].tolist()
-            reasons[Exclusion.BEYOND_NEAREST.value] += len(kept) - CANDIDATES_MAX
-            own = [d for d in kept if drivers[d].pool == "dedicated"]
-            kept = sorted({kept[i] for i in nearest} | set(own[:CANDIDATES_MAX]))
-        arcs += [Arc(d, j, int(to_pickup_s[d, j])) for d in kept]
-        excluded.append(dict(reasons))
-    return arcs, excluded
+def exclusion(problem: Problem, driver_number: int, job_number: int) -> Exclusion | None:
+    """Return why a driver may not do a job, whatever the way; None when he may."""
+    driver, job = problem.drivers[driver_number], problem.jobs[job_number]
+    if job_number in driver.keeps:
+        return None
+    reason = _by_rule(driver, job)
+    if reason is None and any(job_number in other.keeps for other in problem.drivers):
+        return Exclusion.PROMISED_TO_ANOTHER
+    return reason
 
 
-def exclusion(driver: Driver, job: Job, to_pickup_s: int, declined: frozenset[UUID]) -> Exclusion | None:
-    """Return why a driver can't do a job, or None when he can."""
+def _by_rule(driver: Driver, job: Job) -> Exclusion | None:
+    if job.pinned_to is not None:
+        return None if job.pinned_to == driver.id else Exclusion.PINNED_TO_ANOTHER
     if driver.pool == "dedicated":
         if job.business_id not in driver.business_priority:
             return Exclusion.OTHER_BUSINESS
     elif not job.uses_shared_pool:
         return Exclusion.WRONG_POOL
-    if driver.id in declined:
+    if not job.needs <= driver.skills:
+        return Exclusion.MISSING_SKILL
+    if driver.id in job.not_by:
         return Exclusion.DECLINED_BEFORE
+    return None
+
+
+def eligible(problem: Problem) -> NDArray[np.bool_]:
+    """Return who may do what by rule (drivers, jobs), the way there not yet looked at."""
+    allowed = np.ones((len(problem.drivers), len(problem.jobs)), bool)
+    number = {driver.id: n for n, driver in enumerate(problem.drivers)}
+    pool = np.array([driver.pool != "dedicated" for driver in problem.drivers], bool)
+    own: dict[object, NDArray[np.bool_]] = {}
+    for j, job in enumerate(problem.jobs):
+        if job.pinned_to is not None:
+            allowed[:, j] = False
+            if job.pinned_to in number:
+                allowed[number[job.pinned_to], j] = True
+            continue
+        if job.business_id not in own:
+            own[job.business_id] = np.array([job.business_id in d.business_priority for d in problem.drivers], bool)
+        allowed[:, j] = np.where(pool, job.uses_shared_pool, own[job.business_id])
+        for driver_id in job.not_by:
+            if driver_id in number:
+                allowed[number[driver_id], j] = False
+        if job.needs:
+            allowed[:, j] &= np.array([job.needs <= driver.skills for driver in problem.drivers], bool)
+    for d, driver in enumerate(problem.drivers):
+        for j in driver.keeps:
+            allowed[:, j] = False
+            allowed[d, j] = True
+    return allowed
+
+
+def count_reasons(problem: Problem, job_number: int) -> dict[str, int]:
+    """Return how many drivers can't do a job, by reason."""
+    job = problem.jobs[job_number]
+    reasons: Counter[str] = Counter(problem.left_out)
+    everyone = np.arange(len(problem.drivers))
+    places = np.array([driver.place for driver in problem.drivers], np.int64)
+    vehicles = np.array([driver.vehicle for driver in problem.drivers], np.int64)
+    ways = problem.legs.seconds(places, np.full(len(everyone), job.pickup), vehicles) if len(everyone) else everyone
+    for d, driver in enumerate(problem.drivers):
+        reason = exclusion(problem, d, job_number) or on_the_way(problem, driver, job, int(ways[d]))
+        if reason is not None:
+            reasons[reason.value] += 1
+    return dict(reasons)
+
+
+def on_the_way(problem: Problem, driver: Driver, job: Job, to_pickup_s: int) -> Exclusion | None:
+    """Return why a driver who may do a job can't get to its pickup."""
+    if driver.heading_to not in (NOWHERE, job.pickup):
+        return Exclusion.ON_THE_WAY_ELSEWHERE
     if to_pickup_s > REACH_MAX_S:
         return Exclusion.TOO_FAR
+    if max(driver.free_s + to_pickup_s + problem.half_services()[0], job.ready_s) > driver.off_s:
+        return Exclusion.OFF_SHIFT
     return None

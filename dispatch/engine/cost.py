@@ -1,62 +1,181 @@
-"""What giving a job to a driver costs, term by term: the terms stay apart so that a decision can be explained.
+"""What a route costs, term by term: the terms stay apart so that a decision can be explained.
 
-All terms are weighted seconds. Dedicated drivers come first as a price, not a wall: a pool driver is taken when the
-business' own would be later than that price is worth.
+Costs are hundredths of weighted seconds. Dedicated drivers come first as a price, not a wall: a pool driver is taken
+when the business' own would be later than that price is worth. A driver's second is dearer the busier everybody is,
+and free after his shift: a last long way home costs nobody's next order.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import msgspec
+import numpy as np
 
-from dispatch.engine.problem import Arc, Problem
+from dispatch.engine.bundles import Bundles
+from dispatch.engine.problem import UNASSIGNED_S, Ints, Problem
 
-UNASSIGNED_BASE = 1_000_000
-"""Leaving a job without a driver costs more than any driver in reach; jobs that waited longer cost more."""
+TERMS = ("delay", "lateness", "driver_time", "empty_travel", "dedicated_first", "fairness")
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """The price of one arc."""
+    """The price of one route, or of one driver for one job."""
 
-    lateness: int
-    pickup_wait: int
-    empty_travel: int
-    driver_wait: int
-    dedicated_first: int
-    fairness: int
+    delay: int = 0
+    lateness: int = 0
+    driver_time: int = 0
+    empty_travel: int = 0
+    dedicated_first: int = 0
+    fairness: int = 0
 
     @property
     def total(self) -> int:
         """The sum that is minimised."""
-        return (
-            self.lateness
-            + self.pickup_wait
-            + self.empty_travel
-            + self.driver_wait
-            + self.dedicated_first
-            + self.fairness
-        )
+        return sum(getattr(self, name) for name in TERMS)
 
 
-def price(problem: Problem, arc: Arc) -> Terms:
-    """Return the terms of one arc."""
-    driver, job, weights = problem.drivers[arc.driver], problem.jobs[arc.job], problem.weights
-    arrive_s = driver.free_in_s + arc.to_pickup_s
-    leave_s = max(arrive_s, job.ready_in_s) + problem.pickup_service_s
-    at_door_s = leave_s + job.direct_s
-    if driver.pool == "dedicated":
-        dedicated_first = weights.dedicated_priority_step * (driver.business_priority[job.business_id] - 1)
-    else:
-        dedicated_first = weights.pool_instead_of_dedicated
-    return Terms(
-        lateness=weights.lateness * max(0, at_door_s - job.promised_in_s),
-        pickup_wait=weights.pickup_wait * max(0, arrive_s - max(job.ready_in_s, 0)),
-        empty_travel=weights.empty_travel * arc.to_pickup_s,
-        driver_wait=weights.driver_wait * max(0, job.ready_in_s - arrive_s),
-        dedicated_first=dedicated_first,
-        fairness=weights.fairness * driver.jobs_done,
-    )
+@dataclass(slots=True)
+class Priced:
+    """n routes priced at once: each term (n,), when each driver must leave (n,), is free again (n,) and where (n,)."""
+
+    terms: dict[str, Ints]
+    start_by_s: Ints
+    end_s: Ints
+    end_place: Ints
+    feasible: Ints
+
+    @property
+    def total(self) -> Ints:
+        """The sum of the terms."""
+        return np.asarray(sum(self.terms.values()), np.int64)
 
 
-def unassigned_cost(problem: Problem, job: int) -> int:
-    """Return what it costs to leave a job open for another tick."""
-    return UNASSIGNED_BASE + problem.jobs[job].waited_s
+class Pricer:
+    """A problem as arrays, with the legs inside its bundles looked up once."""
+
+    def __init__(self, problem: Problem, bundles: Bundles) -> None:
+        self.problem = problem
+        self.bundles = bundles
+        drivers, jobs = problem.drivers, problem.jobs
+        self.place = np.array([driver.place for driver in drivers], np.int64)
+        self.free_s = np.array([max(0, driver.free_s) for driver in drivers], np.int64)
+        self.off_s = np.array([driver.off_s for driver in drivers], np.int64)
+        self.vehicle = np.array([driver.vehicle for driver in drivers], np.int64)
+        self.heading_to = np.array([driver.heading_to for driver in drivers], np.int64)
+        self.stack_max = np.array([driver.stack_max for driver in drivers], np.int64)
+        self.dropoff = np.array([job.dropoff for job in jobs], np.int64)
+        self.pickup = np.array([job.pickup for job in jobs], np.int64)
+        self.ready_s = np.array([job.ready_s for job in jobs], np.int64)
+        self.promised_s = np.array([job.promised_s for job in jobs], np.int64)
+        self.vehicles = np.unique(self.vehicle) if len(drivers) else np.zeros(1, np.int64)
+
+    @cached_property
+    def floor_s(self) -> Ints:
+        """When a private driver waiting at the store would be at each job's door (jobs,)."""
+        half_pickup, half_dropoff = self.problem.half_services()
+        ways = [self.problem.legs.seconds(self.pickup, self.dropoff, np.full(1, v)) for v in self.vehicles]
+        return np.asarray(self.ready_s + half_pickup + np.min(ways, axis=0) + half_dropoff, np.int64)
+
+    @cached_property
+    def _inner(self) -> Ints:
+        """Seconds to each door of a bundle from the stop before it (vehicles, bundles, 3)."""
+        jobs = self.bundles.jobs
+        out = np.zeros((int(self.vehicles.max()) + 1, *jobs.shape), np.int64)
+        for vehicle in self.vehicles:
+            before = self.bundles.pickup
+            for k in range(jobs.shape[1]):
+                here = np.flatnonzero(jobs[:, k] >= 0)
+                door = self.dropoff[jobs[here, k]]
+                out[vehicle, here, k] = self.problem.legs.seconds(before[here], door, np.full(1, vehicle))
+                before = before.copy()
+                before[here] = door
+        return out
+
+    @cached_property
+    def end_place(self) -> Ints:
+        """The last door of each bundle (bundles,)."""
+        last = self.bundles.jobs[np.arange(len(self.bundles)), self.bundles.size - 1]
+        return np.asarray(self.dropoff[last], np.int64)
+
+    @cached_property
+    def share(self) -> Ints:
+        """What one more job costs each driver for the sake of the others' share (drivers,)."""
+        return self.problem.weights.fairness * np.array([driver.jobs_done for driver in self.problem.drivers], np.int64)
+
+    @cached_property
+    def dedicated(self) -> Ints | None:
+        """What it costs that a driver is not the job's business' own (drivers, jobs); None when nobody is anybody's."""
+        weights, drivers, jobs = self.problem.weights, self.problem.drivers, self.problem.jobs
+        businesses = {job.business_id for job in jobs}
+        if not any(businesses & driver.business_priority.keys() for driver in drivers):
+            return None
+        number = {business: n for n, business in enumerate(businesses)}
+        price = np.full((len(drivers), len(businesses)), weights.pool_instead_of_dedicated, np.int64)
+        for d, driver in enumerate(drivers):
+            if driver.pool == "dedicated":
+                for business in businesses & driver.business_priority.keys():
+                    step = driver.business_priority[business] - 1
+                    price[d, number[business]] = weights.dedicated_priority_step * step
+        return np.asarray(price[:, [number[job.business_id] for job in jobs]])
+
+    def per_second(self) -> int:
+        """Return what a busy driver's second costs."""
+        return self.problem.weights.driver_time + self.problem.second_price
+
+    def route(self, driver: Ints, bundles: tuple[Ints, ...]) -> Priced:
+        """Price routes: for each driver (n,) one bundle number (n,) after the other, -1 for none."""
+        terms = {name: np.zeros(len(driver), np.int64) for name in TERMS}
+        place, at_s = self.place[driver], self.free_s[driver]
+        feasible = np.ones(len(driver), bool)
+        start_by_s = np.zeros(len(driver), np.int64)
+        for position, bundle in enumerate(bundles):
+            here = bundle >= 0
+            trip = self._trip(driver[here], bundle[here], place[here], at_s[here])
+            for name, cost in trip.terms.items():
+                terms[name][here] += cost
+            jobs = self.bundles.jobs[bundle[here]]
+            if self.dedicated is not None:
+                extra = np.where(jobs >= 0, self.dedicated[driver[here][:, None], jobs], 0)
+                terms["dedicated_first"][here] += extra.sum(axis=1)
+            terms["fairness"][here] += self.share[driver[here]] * (jobs >= 0).sum(axis=1)
+            feasible[here] &= trip.feasible.astype(bool)
+            if position == 0:
+                start_by_s[here] = trip.start_by_s
+            place, at_s = place.copy(), at_s.copy()
+            place[here], at_s[here] = trip.end_place, trip.end_s
+        return Priced(terms, start_by_s, at_s, place, feasible.astype(np.int64))
+
+    def _trip(self, driver: Ints, bundle: Ints, place: Ints, at_s: Ints) -> Priced:
+        """Price one bundle from a place and time on."""
+        half_pickup, half_dropoff = self.problem.half_services()
+        weights, vehicle = self.problem.weights, self.vehicle[driver]
+        way = self.problem.legs.seconds(place, self.bundles.pickup[bundle], vehicle)
+        picked = np.maximum(at_s + way + half_pickup, self.bundles.ready_s[bundle])
+        start = picked - half_pickup - way
+        now, delay, late = picked + half_pickup, np.zeros_like(picked), np.zeros_like(picked)
+        for k in range(self.bundles.jobs.shape[1]):
+            job = self.bundles.jobs[bundle, k]
+            there = job >= 0
+            door = now + self._inner[vehicle, bundle, k] + half_dropoff
+            delay += np.where(there, np.maximum(0, door - self.floor_s[job]), 0)
+            late += np.where(there, np.maximum(0, door - self.promised_s[job]), 0)
+            now = np.where(there, door + half_dropoff, now)
+        busy = np.maximum(0, np.minimum(now, np.maximum(self.off_s[driver], start)) - start)
+        terms = {
+            "delay": weights.delay * delay,
+            "lateness": weights.lateness * late,
+            "driver_time": self.per_second() * busy,
+            "empty_travel": weights.empty_travel * way,
+        }
+        return Priced(terms, start, now, self.end_place[bundle], (picked <= self.off_s[driver]).astype(np.int64))
+
+    @cached_property
+    def open_cost(self) -> Ints:
+        """What leaving each job open costs (jobs,): more than delaying it long, and what it can't get back anyway."""
+        half_pickup, _ = self.problem.half_services()
+        weights = self.problem.weights
+        earliest = self.floor_s + np.maximum(0, half_pickup - self.ready_s)
+        placed = np.array([job.placed_s for job in self.problem.jobs], np.int64)
+        sunk = weights.delay * (earliest - self.floor_s) + weights.lateness * np.maximum(0, earliest - self.promised_s)
+        return np.asarray(100 * UNASSIGNED_S + 100 * np.maximum(0, -placed) + sunk, np.int64)

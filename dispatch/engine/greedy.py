@@ -1,22 +1,39 @@
-"""The floor that is always there: the cheapest arc first, until drivers or jobs run out."""
+"""The floor that is always there: the column that saves most per job first, until drivers or jobs run out."""
 
 from __future__ import annotations
 
-from dispatch.engine.cost import price, unassigned_cost
-from dispatch.engine.plan import Plan, plan_of
-from dispatch.engine.problem import Arc, Problem
+import numpy as np
+
+from dispatch.engine.columns import Columns
+from dispatch.engine.cost import Pricer
+from dispatch.engine.problem import Ints
 
 
-def solve_greedy(problem: Problem) -> Plan:
-    """Return a plan in one pass; ties go to the job that is earlier in the problem."""
-    ranked = sorted(problem.arcs, key=lambda arc: (price(problem, arc).total, arc.job, arc.driver))
-    drivers: set[int] = set()
-    jobs: set[int] = set()
-    taken: list[Arc] = []
-    for arc in ranked:
-        if arc.driver in drivers or arc.job in jobs or price(problem, arc).total >= unassigned_cost(problem, arc.job):
+def take_greedily(pricer: Pricer, columns: Columns) -> Ints:
+    """Return the numbers of the columns taken in one pass; ties go to the earlier column."""
+    jobs = jobs_of(pricer, columns)
+    count = np.maximum(1, (jobs >= 0).sum(axis=1))
+    saving = columns.priced.total - open_costs(pricer, jobs)
+    drivers_used: set[int] = set()
+    jobs_used: set[int] = set()
+    taken: list[int] = []
+    for number in np.argsort(saving / count, kind="stable").tolist():
+        mine = {job for job in jobs[number].tolist() if job >= 0}
+        if saving[number] >= 0 or int(columns.driver[number]) in drivers_used or mine & jobs_used:
             continue
-        drivers.add(arc.driver)
-        jobs.add(arc.job)
-        taken.append(arc)
-    return plan_of(problem, taken, "greedy")
+        drivers_used.add(int(columns.driver[number]))
+        jobs_used |= mine
+        taken.append(number)
+    return np.array(taken, np.int64)
+
+
+def jobs_of(pricer: Pricer, columns: Columns) -> Ints:
+    """Return the jobs of each column (columns, 6), -1 for none."""
+    jobs = pricer.bundles.jobs
+    after = np.where(columns.second[:, None] >= 0, jobs[columns.second], -1)
+    return np.concatenate((jobs[columns.first], after), axis=1)
+
+
+def open_costs(pricer: Pricer, jobs: Ints) -> Ints:
+    """Return what it would cost to leave all jobs of each column open (columns,)."""
+    return np.asarray(np.where(jobs >= 0, pricer.open_cost[jobs], 0).sum(axis=1), np.int64)

@@ -1,39 +1,38 @@
 """The best one-to-one matching on sparse arcs: OR-Tools' min-cost flow, exact for these costs.
 
-source → driver (capacity 1) → job (capacity 1) → sink, with a bypass that leaves a job open at its price.
-Measured against a dense assignment it is faster beyond a few hundred drivers and needs no matrix.
+source → driver (capacity 1) → job (capacity 1) → sink, with a bypass that leaves a job open at its price. For markets
+too big for bundles: measured against a dense assignment it is faster beyond a few hundred drivers and needs no matrix.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from dispatch.engine.cost import price, unassigned_cost
-from dispatch.engine.plan import Plan, plan_of
-from dispatch.engine.problem import Problem
+from dispatch.engine.columns import Columns
+from dispatch.engine.cost import Pricer
+from dispatch.engine.problem import Ints
 
 
-def solve_matching(problem: Problem) -> Plan:
-    """Return the cheapest matching; raises `RuntimeError` when the solver does not end in an optimum."""
+def match(pricer: Pricer, columns: Columns) -> Ints:
+    """Return the numbers of the columns (one job each) in the cheapest matching; raises `RuntimeError`."""
     from ortools.graph.python import min_cost_flow
 
-    top_drivers, top_jobs = len(problem.drivers), len(problem.jobs)
-    if not problem.arcs or not top_jobs:
-        return plan_of(problem, [], "matching")
+    top_drivers, top_jobs = len(pricer.place), len(pricer.ready_s)
+    if not len(columns.driver):
+        return np.zeros(0, np.int64)
     source, sink = top_drivers + top_jobs, top_drivers + top_jobs + 1
-    tails = [source] * top_drivers + [arc.driver for arc in problem.arcs]
-    heads = list(range(top_drivers)) + [top_drivers + arc.job for arc in problem.arcs]
-    costs = [0] * top_drivers + [price(problem, arc).total for arc in problem.arcs]
-    tails += [source] * top_jobs + [top_drivers + job for job in range(top_jobs)]
-    heads += [top_drivers + job for job in range(top_jobs)] + [sink] * top_jobs
-    costs += [unassigned_cost(problem, job) for job in range(top_jobs)] + [0] * top_jobs
+    drivers, jobs = np.arange(top_drivers), top_drivers + np.arange(top_jobs)
+    tails = np.concatenate((np.full(top_drivers, source), columns.driver, np.full(top_jobs, source), jobs))
+    heads = np.concatenate((drivers, top_drivers + columns.first, jobs, np.full(top_jobs, sink)))
+    free_drivers, free_jobs = np.zeros(top_drivers, np.int64), np.zeros(top_jobs, np.int64)
+    costs = np.concatenate((free_drivers, columns.priced.total, pricer.open_cost, free_jobs))
     flow = min_cost_flow.SimpleMinCostFlow()
     numbers = flow.add_arcs_with_capacity_and_unit_cost(
-        np.array(tails, np.int32), np.array(heads, np.int32), np.ones(len(tails), np.int64), np.array(costs, np.int64)
+        tails.astype(np.int32), heads.astype(np.int32), np.ones(len(tails), np.int64), costs
     )
     flow.set_nodes_supplies(np.array([source, sink], np.int32), np.array([top_jobs, -top_jobs], np.int64))
     status = flow.solve()
     if status != flow.OPTIMAL:
         raise RuntimeError(f"min-cost flow ended with status {status}")
-    flows = flow.flows(numbers)[top_drivers : top_drivers + len(problem.arcs)]
-    return plan_of(problem, [arc for arc, used in zip(problem.arcs, flows, strict=True) if used], "matching")
+    used = flow.flows(numbers)[top_drivers : top_drivers + len(columns.driver)]
+    return np.flatnonzero(used)

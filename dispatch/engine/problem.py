@@ -1,67 +1,129 @@
-"""What the engine is asked: drivers, jobs and the seconds between them, all integers, with a seed."""
+"""What the engine is asked: drivers, jobs, the seconds between places, and what a second of each thing is worth.
+
+All times are whole seconds that count from the problem's now. Places are numbers that `Legs` knows. A problem is
+frozen and picklable: kept with its plan it answers the same again. Costs are in hundredths of a weighted second, so
+that a weight of 100 makes one second cost one second.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
+Ints = NDArray[np.int64]
+
+NOWHERE: Final = -1
+STACK_MAX: Final = 3
 REACH_MAX_S: Final = 3_600
-CANDIDATES_MAX: Final = 16
+UNASSIGNED_S: Final = 12_000
+"""Leaving a job open for now costs as much as delaying it by this: more than any driver in reach does."""
+KEPT: Final = 10**9
+"""What it would cost to take away work that was promised to a driver; no plan pays it."""
 
 
-class Weights(msgspec.Struct, frozen=True):
-    """What a second of each cost is worth; a policy may change them."""
+class Legs(Protocol):
+    """Seconds between places, the same for the same places for as long as a problem lives."""
 
-    lateness: int = 8
-    pickup_wait: int = 2
-    empty_travel: int = 1
-    driver_wait: int = 1
-    pool_instead_of_dedicated: int = 240
-    dedicated_priority_step: int = 30
-    fairness: int = 20
+    def seconds(self, start: Ints, end: Ints, vehicle: Ints) -> Ints:
+        """Return whole seconds from places to places; the three arrays broadcast."""
+
+    def near(self, start: Ints, end: Ints, count: int) -> Ints | None:
+        """Return for every `end` its `count` nearest of `start` (len(end), count); None when all pairs are cheap."""
+
+
+class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a second of each cost is worth, in hundredths; a policy may change them.
+
+    `delay`: a job at the door later than a driver waiting at the store would bring it. `lateness`: later than
+    promised, on top. `driver_time`: a driver's busy second when there is no load; the load adds to it. `empty_travel`:
+    driving with nothing aboard. The last three are hundredths of a second for a job, not for a second.
+    """
+
+    delay: int = 100
+    lateness: int = 100
+    driver_time: int = 2
+    empty_travel: int = 2
+    pool_instead_of_dedicated: int = 24_000
+    dedicated_priority_step: int = 3_000
+    fairness: int = 500
 
 
 class Driver(msgspec.Struct, frozen=True):
-    """A driver who can take work: where the second he is free lies, whose he is, and how much he has had."""
+    """Somebody who can take work: where and when he is free, until when he may pick up, and whose he is.
+
+    `heading_to` is the pickup place he is bound for already (or `NOWHERE`): he is not diverted, but what he picks up
+    there may change, except `keeps`, the jobs he was promised (numbers in the problem).
+    """
 
     id: UUID
-    free_in_s: int
-    pool: str
-    business_priority: dict[UUID, int]
+    place: int
+    free_s: int = 0
+    off_s: int = 10**6
+    vehicle: int = 0
+    pool: str = "shared_pool"
+    business_priority: dict[UUID, int] = {}
     jobs_done: int = 0
+    stack_max: int = STACK_MAX
+    skills: frozenset[str] = frozenset()
+    heading_to: int = NOWHERE
+    keeps: tuple[int, ...] = ()
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A delivery without a driver. Seconds count from the problem's now; `ready_in_s` may be in the past."""
+    """A delivery to be picked up: placed in the past, ready now or later, promised at the door."""
 
     id: UUID
     business_id: UUID
-    version: int
-    ready_in_s: int
-    promised_in_s: int
-    direct_s: int
-    uses_shared_pool: bool
-    waited_s: int = 0
+    pickup: int
+    dropoff: int
+    placed_s: int
+    ready_s: int
+    promised_s: int
+    version: int = 0
+    uses_shared_pool: bool = True
+    stack_max: int = STACK_MAX
+    needs: frozenset[str] = frozenset()
+    not_by: frozenset[UUID] = frozenset()
+    pinned_to: UUID | None = None
 
 
-class Arc(msgspec.Struct, frozen=True):
-    """A driver who could do a job: seconds from his place to the pickup."""
+class Limits(msgspec.Struct, frozen=True):
+    """How much work an answer may take; counted in columns and solver steps, never in wall time, so that it repeats."""
 
-    driver: int
-    job: int
-    to_pickup_s: int
+    columns_max: int = 6_000
+    solver_work: float = 1.0
+    pairs_max: int = 400_000
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One question. Arcs name drivers and jobs by their index; `excluded[job]` counts who was left out, by reason."""
+    """One question.
+
+    `second_price` is what the load adds to a driver's second, in hundredths. `epoch_s` is when the engine will be
+    asked again, `lead_s` how long before he must leave a driver has to be told. `demand` is (pickup place, expected
+    share of coming jobs) for the advice to idle drivers; `left_out` counts drivers the caller left out, by reason.
+    """
 
     now_ms: int
-    seed: int
     drivers: tuple[Driver, ...]
     jobs: tuple[Job, ...]
-    arcs: tuple[Arc, ...]
-    excluded: tuple[dict[str, int], ...]
+    legs: Legs
     weights: Weights = Weights()
-    pickup_service_s: int = 60
+    second_price: int = 0
+    pickup_service_s: int = 120
+    dropoff_service_s: int = 120
+    epoch_s: int = 1
+    lead_s: int = 0
+    demand: tuple[tuple[int, float], ...] = ()
+    left_out: dict[str, int] = {}
+
+    def usual_vehicle(self) -> Ints:
+        """Return the vehicle (1,) by which ways are judged before it is known who goes."""
+        return np.array([self.drivers[0].vehicle if self.drivers else 0], np.int64)
+
+    def half_services(self) -> tuple[int, int]:
+        """Return the seconds before (and after) the moment of a pickup and of a drop-off."""
+        return self.pickup_service_s // 2, self.dropoff_service_s // 2
