@@ -5,16 +5,42 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 import uvloop
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
 
 from onward.config import Settings
+from onward.errors import Refused, Stopped
+
+RUN_UNTIL_CTRL_C: Final = ("serve", "demo")
+
+
+class InWords(TyperGroup):
+    """The commands; what an operator can mend is told in words, and Ctrl-C is the way to end what runs until then."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Refused as refused:
+            console.print(f"[red]{escape(str(refused))}[/]", soft_wrap=True)
+            raise typer.Exit(1) from None
+        except (Stopped, KeyboardInterrupt):
+            if ctx.invoked_subcommand not in RUN_UNTIL_CTRL_C:
+                raise
+            console.print("Stopped.")
+            raise typer.Exit(0) from None
+
 
 app = typer.Typer(
+    cls=InWords,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,6 +70,22 @@ def log_as(settings: Settings, *, quiet: bool = False) -> None:
     from kernel.log import configure
 
     configure(level="warning" if quiet and settings.log_level == "info" else settings.log_level, json=settings.log_json)
+
+
+def summary(outcome: msgspec.Struct) -> Table:
+    """Return what happened as a table for people; what is empty is left out."""
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for name, value in msgspec.structs.asdict(outcome).items():
+        match value:
+            case dict():
+                text = "  ".join(f"{what} {number}" for what, number in value.items())
+            case list():
+                text = "\n".join(value)
+            case _:
+                text = str(value)
+        if text:
+            table.add_row(f"[bold]{name.replace('_', ' ')}[/]", escape(text))
+    return table
 
 
 @app.command()
@@ -80,23 +122,17 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Let a city deliver: servers, map, couriers, kitchens and customers with one command."""
-    import msgspec
-
-    from onward.demo import DemoFailed, run_demo
+    from onward.demo import run_demo
 
     settings = settings_from(data_dir=data_dir, port=0 if port is None and for_s else port)
     log_as(settings, quiet=True)
-    try:
-        outcome = run_demo(
-            settings, for_s=for_s, drivers=drivers, businesses=businesses, seed=seed, pbf=map_file, faults=faults
-        )
-    except DemoFailed as error:
-        console.print(f"[red]{error}[/]")
-        raise typer.Exit(1) from None
+    outcome = run_demo(
+        settings, for_s=for_s, drivers=drivers, businesses=businesses, seed=seed, pbf=map_file, faults=faults
+    )
     if as_json:
         print(msgspec.json.encode(outcome).decode())
     else:
-        console.print(outcome)
+        console.print(summary(outcome))
     bad = outcome.fixes_lost + outcome.double_assigned + outcome.cross_tenant_leaks + outcome.errors
     raise typer.Exit(1 if bad else 0)
 
@@ -111,38 +147,26 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Replay recorded traces through real driver sockets and check that nothing is lost."""
-    import msgspec
-
-    from onward.demo import DemoFailed
     from onward.replay import run_replay
 
     settings = settings_from(data_dir=data_dir, port=0)
     log_as(settings, quiet=True)
-    try:
-        outcome = run_replay(settings, file, format_=format_, speed=speed, vehicles=vehicles)
-    except DemoFailed as error:
-        console.print(f"[red]{error}[/]")
-        raise typer.Exit(1) from None
+    outcome = run_replay(settings, file, format_=format_, speed=speed, vehicles=vehicles)
     if as_json:
         print(msgspec.json.encode(outcome).decode())
     else:
-        console.print(outcome)
+        console.print(summary(outcome))
     raise typer.Exit(1 if outcome.fixes_lost else 0)
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database up to date."""
-    from onward.migrate import MigrationError
     from onward.migrate import migrate as run
     from onward.processes import with_servers
 
-    try:
-        with with_servers(settings_from()) as settings:
-            count = asyncio.run(run(settings.database_url, applied=lambda name: console.print(f"applied {name}")))
-    except MigrationError as error:
-        console.print(f"[red]{error}[/]")
-        raise typer.Exit(1) from None
+    with with_servers(settings_from()) as settings:
+        count = asyncio.run(run(settings.database_url, applied=lambda name: console.print(f"applied {name}")))
     console.print(f"{count} applied." if count else "The database is up to date.")
 
 
@@ -212,8 +236,6 @@ def map_list(data_dir: DataDir = None) -> None:
 def openapi() -> None:
     """Print the OpenAPI document."""
     from importlib.metadata import version
-
-    import msgspec
 
     from kernel.http import Endpoint
     from onward.openapi import document

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -13,6 +14,7 @@ from kernel.log import get_logger
 from onward.compose import Installation, build
 from onward.config import Settings
 from onward.embedded import embedded
+from onward.errors import Refused
 from onward.migrate import migrate
 
 log = get_logger(__name__)
@@ -44,7 +46,10 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Installation, str]]
     try:
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port, backlog=1024, reuse_address=True)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise _refused(error, settings) from None
         port = runner.addresses[0][1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         yield installation, f"http://{host}:{port}"
@@ -63,3 +68,9 @@ async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         ready(url)
         await stop.wait()
         log.info("stopping")
+
+
+def _refused(error: OSError, settings: Settings) -> Refused:
+    if error.errno == errno.EADDRINUSE:
+        return Refused(f"port {settings.port} is taken; choose another with --port, or --port 0 for any free one")
+    return Refused(f"can't listen on {settings.host}, port {settings.port}: {error.strerror}")
