@@ -32,8 +32,9 @@ from onward.errors import Refused, Stopped
 from onward.maps.importer import import_map
 from onward.maps.osm import MapError
 from onward.maps.store import load_map, maps_folder
-from onward.processes import running, with_servers
+from onward.processes import running
 from onward.seed import BusinessAccess, seed_city
+from onward.servers import with_servers
 from onward.simulator.plan import PlannedCourier, make_plan
 from onward.simulator.run import Counts, Orders, Report
 

@@ -17,8 +17,9 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
+import msgspec
 import psutil
 import redis
 from redis.backoff import NoBackoff
@@ -73,25 +74,41 @@ def embedded(data_dir: Path, *, for_tests: bool = False) -> Iterator[Servers]:
     if len(str(socket)) > SOCKET_PATH_MAX:
         raise EmbeddedError(f"The path {data_dir} is too long for a Unix socket: choose a shorter one with --data-dir.")
     with (
-        embedded_lock(data_dir),
+        embedded_lock(data_dir) as lock,
         postgres(data_dir / "postgres", for_tests=for_tests) as database_url,
         valkey(socket) as redis_url,
     ):
-        yield Servers(database_url, redis_url)
+        servers = Servers(database_url, redis_url)
+        lock.write(msgspec.json.encode(servers))
+        lock.flush()
+        yield servers
+
+
+def others(data_dir: Path) -> Servers | None:
+    """Return the servers that another onward runs on this directory right now, if one does."""
+    try:
+        with embedded_lock(data_dir):
+            return None
+    except EmbeddedError:
+        told = (data_dir / "lock").read_bytes()
+    if not told:
+        raise EmbeddedError(f"Another onward is only starting on {data_dir}: try again in a moment.")
+    return msgspec.json.decode(told, type=Servers)
 
 
 @contextlib.contextmanager
-def embedded_lock(data_dir: Path) -> Iterator[None]:
-    """Hold the directory's lock: the kernel lets go of it when the owner dies, however that happens."""
+def embedded_lock(data_dir: Path) -> Iterator[IO[bytes]]:
+    """Hold the directory's lock and yield its file, empty; the kernel lets go when the owner dies, however it does."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "lock").open("w") as lock:
+    with (data_dir / "lock").open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise EmbeddedError(
                 f"{data_dir} is in use by another onward: stop it, or choose another directory with --data-dir."
             ) from None
-        yield
+        lock.truncate(0)
+        yield lock
 
 
 @contextlib.contextmanager

@@ -125,3 +125,107 @@ def test_a_port_in_use_is_told_in_one_line(command: str, data_dir: Path, termina
         terminal.says(f"port {port} is taken; choose another with --port, or --port 0 for any free one")
         assert terminal.process.wait(STOP_S) == 1
     assert "Traceback" not in "".join(terminal.said)
+
+
+def run(data_dir: Path, *words: str, answers: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end with the answers typed in."""
+    return subprocess.run(
+        [sys.executable, "-m", "onward", *words, "--data-dir", str(data_dir)],
+        env={**os.environ, **environment},
+        input=answers,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+ANSWERS = """City Bikes
+
+Nowhere/Land
+Europe/Helsinki
+me@
+me@example.com
+Rosso
+
+Rosso Kamppi
+Yrjönkatu 1
+99,200
+60.169,24.94
+owner@example.com
+"""
+
+
+@pytest.mark.timeout(300)  # eight processes, one after the other
+async def test_from_nothing_to_a_delivery_of_ones_own(data_dir: Path, terminals: list[Terminal]) -> None:
+    """An empty server says what to do; `init` and `add` work beside it, and what they tell lets people in."""
+    server = Terminal("serve", "--port", "0", "--data-dir", str(data_dir))
+    terminals.append(server)
+    url = re.findall(r"http://[0-9.:]+", server.says("is open at"))[0]
+    server.says("run `onward init`")
+    server.says("Pages show no street map. There is no map called helsinki: run `onward map import")
+
+    early = run(data_dir, "add", "store")
+    assert (early.returncode, early.stdout) == (1, "")
+    assert "run `onward init` first" in early.stderr
+
+    made = run(data_dir, "init", answers=ANSWERS)
+    assert made.returncode == 0, made.stderr
+    assert "Use a name like Europe/Helsinki." in made.stderr
+    assert "This is not an e-mail address." in made.stderr
+    assert "Use latitude and longitude" in made.stderr
+    told = dict(line.split(maxsplit=1) for line in made.stdout.replace("API key", "key").splitlines())
+
+    again = run(data_dir, "init")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "onward add business" in again.stderr
+
+    driver = ("--name", "Dora", "--email", "dora@example.com", "--vehicle", "bicycle", "--password", "long-enough")
+    added = run(data_dir, "add", "driver", *driver, "--business", "rosso")
+    assert added.stdout.split() == ["Driver", "dora@example.com", "password", "long-enough"], added.stderr
+    store = run(
+        data_dir, "add", "store", "--business", "rosso", "--name", "Rosso 2", "--address", "X 1", "--at", "-1.5,2"
+    )
+    assert store.stdout.startswith("Store  sto_"), store.stderr
+
+    async with aiohttp.ClientSession(url) as http:
+        for login, role in ((told["Admin"], "platform_admin"), (told["Owner"], "business_owner")):
+            email, password = login.split("  password ")
+            async with http.post("/api/v1/auth/login", json={"email": email, "password": password}) as reply:
+                assert (await reply.json())["principal"]["role"] == role
+        body = {
+            "store_id": told["Store"],
+            "items": "2 × soup",
+            "dropoff": {"name": "Eva", "address": "Mannerheimintie 1", "lat": 60.1699, "lng": 24.9384},
+        }
+        headers = {"Authorization": f"Bearer {told['key']}"}
+        async with http.post("/api/v1/deliveries", json=body, headers=headers) as reply:
+            assert reply.status == 201, await reply.text()
+            assert (await reply.json())["tracking_url"].startswith(f"{url}/track/#trk_")
+    assert server.ctrl_c()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        (("serve", "--map", "atlantis"), {}, "There is no map called atlantis: run `onward map import"),
+        (("serve", "--port", "99999"), {}, "--port: "),
+        (("serve",), {"ONWARD_PORT": "many"}, "ONWARD_PORT: "),
+        (
+            ("init", "--name", "A", "--currency", "Euro"),
+            {},
+            "--currency: Use the three letters",
+        ),
+        (("replay", "no-such-file"), {}, "no-such-file can't be read: No such file or directory."),
+        (("replay", __file__), {}, "is not in the format csv: it has no column vehicle"),
+        (("replay", __file__, "--format", "x"), {}, "There is no format x: one of porto, capmetro, csv."),
+        (("add", "driver"), {}, "There is no operator yet: run `onward init` first."),
+    ],
+)
+def test_what_is_wrong_is_told_in_words(
+    data_dir: Path, words: tuple[str, ...], environment: dict[str, str], said: str
+) -> None:
+    """With the name of the option or variable, and without a traceback."""
+    done = run(data_dir, *words, **environment)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
