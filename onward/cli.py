@@ -193,7 +193,7 @@ def migrate() -> None:
     from onward.migrate import migrate as run
     from onward.servers import with_servers
 
-    with with_servers(settings_from()) as settings:
+    with with_servers(settings_from(), join=True) as settings:
         count = asyncio.run(run(settings.database_url, applied=lambda name: console.print(f"applied {name}")))
     console.print(f"{count} applied." if count else "The database is up to date.")
 
@@ -211,7 +211,7 @@ def doctor() -> None:
             console.print(f"{'[green]ok  [/]' if finding.ok else '[red]fix [/]'} {finding.what:<11} {finding.detail}")
         return well
 
-    with with_servers(settings_from()) as settings:
+    with with_servers(settings_from(), join=True) as settings:
         well = asyncio.run(look(settings))
     raise typer.Exit(0 if well else 1)
 
