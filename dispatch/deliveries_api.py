@@ -19,7 +19,7 @@ from kernel import ids
 from kernel.access import Permission, Who
 from kernel.db import Connection, one
 from kernel.errors import Problem, invalid
-from kernel.http import Ctx, Page, Rate, Route
+from kernel.http import Ctx, Page, Rate, Route, origin
 from kernel.ids import Kind, new_id, show
 from kernel.money import Minor
 from kernel.paging import page_of
@@ -257,7 +257,8 @@ async def _read(ctx: Ctx, con: Connection, delivery_id: UUID) -> DeliveryView:
 
 
 def _view(ctx: Ctx, row: Any) -> DeliveryView:
-    return DeliveryView(**service.public(row), tracking_url=ctx.need(TrackingLinks).url(row["business_id"], row["id"]))
+    url = ctx.need(TrackingLinks).url(origin(ctx.request), row["business_id"], row["id"])
+    return DeliveryView(**service.public(row), tracking_url=url)
 
 
 ROUTES = (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
@@ -51,7 +53,8 @@ class Planner:
                 initializer=worker.start,
                 initargs=(self._make_travel,),
             )
-        future = self._pool.submit(work, argument)
+        with _ctrl_c_held_back():
+            future = self._pool.submit(work, argument)
         try:
             async with asyncio.timeout(ANSWER_MAX_S):
                 return await asyncio.wrap_future(future)
@@ -68,3 +71,13 @@ class Planner:
             for process in list((pool._processes or {}).values()):
                 process.kill()
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """A process that is started meanwhile inherits the mask: Ctrl-C never meets it half imported."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -204,7 +204,7 @@ class BoardViews:
             "offer": offer,
             "attempts": row["attempts"],
             "reason": row["unassigned_reason"] or row["status_reason"] or None,
-            "tracking_url": self._links.url(row["business_id"], row["id"]),
+            "tracking_url": self._links.path(row["business_id"], row["id"]),
             "timeline": row["timeline"],
             "items": row["items"],
             "fee_minor": row["fee_minor"],

@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+import msgspec
 import typer
 import uvloop
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
 
+from kernel.errors import Problem
 from onward.config import Settings
+from onward.errors import Refused, Stopped
+
+RUN_UNTIL_CTRL_C: Final = ("serve", "demo")
+
+
+class InWords(TyperGroup):
+    """The commands; what an operator can mend is told in words, and Ctrl-C is the way to end what runs until then."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Refused as refused:
+            console.print(f"[red]{escape(str(refused))}[/]")
+            raise typer.Exit(1) from None
+        except Problem as problem:
+            console.print(f"[red]{escape(problem.detail or problem.title)}[/]")
+            raise typer.Exit(1) from None
+        except (Stopped, KeyboardInterrupt):
+            if ctx.invoked_subcommand not in RUN_UNTIL_CTRL_C:
+                raise
+            console.print("Stopped.")
+            raise typer.Exit(0) from None
+
 
 app = typer.Typer(
+    cls=InWords,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -22,10 +55,18 @@ app = typer.Typer(
 )
 maps = typer.Typer(no_args_is_help=True, help="City maps from OpenStreetMap extracts.")
 app.add_typer(maps, name="map")
-console = Console(stderr=True)
+adding = typer.Typer(no_args_is_help=True, help="Add a business, a store or a driver; asks for what is not given.")
+app.add_typer(adding, name="add")
+console = Console(stderr=True, soft_wrap=True)
 
 DataDir = Annotated[Path | None, typer.Option(help="Where data lives (ONWARD_DATA_DIR).")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one (ONWARD_PORT).")]
+Password = Annotated[str | None, typer.Option(help="A password; without it one is made and told.")]
+Subdomain = Annotated[str | None, typer.Option(help="The business' name in links; by default made from its name.")]
+StoreName = Annotated[str | None, typer.Option(help="The store's name.")]
+Address = Annotated[str | None, typer.Option(help="The store's address.")]
+At = Annotated[str | None, typer.Option(help="Where the store is: latitude,longitude.", metavar="LAT,LNG")]
+OwnerEmail = Annotated[str | None, typer.Option(help="The owner's e-mail address.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON on standard output.")]
 
 
@@ -35,7 +76,11 @@ def settings_from(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         for wrong in error.errors():
-            console.print(f"[red]{'.'.join(map(str, wrong['loc']))}[/]: {wrong['msg']}")
+            name = str(wrong["loc"][0])
+            variable = f"ONWARD_{name.upper()}"
+            option = f"--{name.replace('_', '-')}" if given.get(name) is not None else None
+            source = option or (variable if variable in os.environ else f"{name} in onward.toml")
+            console.print(f"[red]{source}[/]: {wrong['msg']}")
         raise typer.Exit(2) from None
 
 
@@ -46,6 +91,22 @@ def log_as(settings: Settings, *, quiet: bool = False) -> None:
     configure(level="warning" if quiet and settings.log_level == "info" else settings.log_level, json=settings.log_json)
 
 
+def summary(outcome: msgspec.Struct) -> Table:
+    """Return what happened as a table for people; what is empty is left out."""
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for name, value in msgspec.structs.asdict(outcome).items():
+        match value:
+            case dict():
+                text = "  ".join(f"{what} {number}" for what, number in value.items())
+            case list():
+                text = "\n".join(value)
+            case _:
+                text = str(value)
+        if text:
+            table.add_row(f"[bold]{name.replace('_', ' ')}[/]", escape(text))
+    return table
+
+
 @app.command()
 def serve(
     data_dir: DataDir = None,
@@ -54,13 +115,22 @@ def serve(
     map_name: Annotated[str | None, typer.Option("--map", help="Which imported map to serve.")] = None,
 ) -> None:
     """Run the server until Ctrl-C."""
+    from onward.maps.store import map_dir, no_map
     from onward.processes import serve as run
-    from onward.processes import with_servers
+    from onward.servers import with_servers
 
     settings = settings_from(data_dir=data_dir, host=host, port=port, map_name=map_name)
     log_as(settings)
+    if "map_name" in settings.model_fields_set and map_dir(settings.data_dir, settings.map_name) is None:
+        raise Refused(no_map(settings))
+
+    def ready(url: str, hints: tuple[str, ...]) -> None:
+        console.print(f"[bold]onward[/] is open at {url}")
+        for hint in hints:
+            console.print(f"[yellow]{hint}[/]")
+
     with with_servers(settings) as filled:
-        uvloop.run(run(filled, ready=lambda url: console.print(f"[bold]onward[/] is open at {url}")))
+        uvloop.run(run(filled, ready=ready))
 
 
 @app.command()
@@ -80,23 +150,17 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Let a city deliver: servers, map, couriers, kitchens and customers with one command."""
-    import msgspec
-
-    from onward.demo import DemoFailed, run_demo
+    from onward.demo import run_demo
 
     settings = settings_from(data_dir=data_dir, port=0 if port is None and for_s else port)
     log_as(settings, quiet=True)
-    try:
-        outcome = run_demo(
-            settings, for_s=for_s, drivers=drivers, businesses=businesses, seed=seed, pbf=map_file, faults=faults
-        )
-    except DemoFailed as error:
-        console.print(f"[red]{error}[/]")
-        raise typer.Exit(1) from None
+    outcome = run_demo(
+        settings, for_s=for_s, drivers=drivers, businesses=businesses, seed=seed, pbf=map_file, faults=faults
+    )
     if as_json:
         print(msgspec.json.encode(outcome).decode())
     else:
-        console.print(outcome)
+        console.print(summary(outcome))
     bad = outcome.fixes_lost + outcome.double_assigned + outcome.cross_tenant_leaks + outcome.errors
     raise typer.Exit(1 if bad else 0)
 
@@ -111,38 +175,26 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Replay recorded traces through real driver sockets and check that nothing is lost."""
-    import msgspec
-
-    from onward.demo import DemoFailed
     from onward.replay import run_replay
 
     settings = settings_from(data_dir=data_dir, port=0)
     log_as(settings, quiet=True)
-    try:
-        outcome = run_replay(settings, file, format_=format_, speed=speed, vehicles=vehicles)
-    except DemoFailed as error:
-        console.print(f"[red]{error}[/]")
-        raise typer.Exit(1) from None
+    outcome = run_replay(settings, file, format_=format_, speed=speed, vehicles=vehicles)
     if as_json:
         print(msgspec.json.encode(outcome).decode())
     else:
-        console.print(outcome)
+        console.print(summary(outcome))
     raise typer.Exit(1 if outcome.fixes_lost else 0)
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database up to date."""
-    from onward.migrate import MigrationError
     from onward.migrate import migrate as run
-    from onward.processes import with_servers
+    from onward.servers import with_servers
 
-    try:
-        with with_servers(settings_from()) as settings:
-            count = asyncio.run(run(settings.database_url, applied=lambda name: console.print(f"applied {name}")))
-    except MigrationError as error:
-        console.print(f"[red]{error}[/]")
-        raise typer.Exit(1) from None
+    with with_servers(settings_from(), join=True) as settings:
+        count = asyncio.run(run(settings.database_url, applied=lambda name: console.print(f"applied {name}")))
     console.print(f"{count} applied." if count else "The database is up to date.")
 
 
@@ -150,7 +202,7 @@ def migrate() -> None:
 def doctor() -> None:
     """Look at everything this installation needs and say what is wrong."""
     from onward.doctor import examine
-    from onward.processes import with_servers
+    from onward.servers import with_servers
 
     async def look(settings: Settings) -> bool:
         well = True
@@ -159,9 +211,156 @@ def doctor() -> None:
             console.print(f"{'[green]ok  [/]' if finding.ok else '[red]fix [/]'} {finding.what:<11} {finding.detail}")
         return well
 
-    with with_servers(settings_from()) as settings:
+    with with_servers(settings_from(), join=True) as settings:
         well = asyncio.run(look(settings))
     raise typer.Exit(0 if well else 1)
+
+
+@app.command()
+def init(
+    name: Annotated[str | None, typer.Option(help="What your delivery service is called.")] = None,
+    currency: Annotated[str | None, typer.Option(help="Three letters: EUR.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Europe/Helsinki, for example.")] = None,
+    email: Annotated[str | None, typer.Option(help="Your e-mail address: you are the admin.")] = None,
+    password: Password = None,
+    business: Annotated[str | None, typer.Option(help="The first business' name.")] = None,
+    subdomain: Subdomain = None,
+    store: StoreName = None,
+    address: Address = None,
+    at: At = None,
+    owner_email: OwnerEmail = None,
+    owner_password: Password = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Begin: your operator, its admin, and a first business with a store and an owner. Asks for what is not given."""
+    from onward import accounts, asking
+    from onward.servers import with_servers
+
+    settings = settings_from(data_dir=data_dir)
+    log_as(settings, quiet=True)
+    with with_servers(settings, join=True) as filled:
+        asyncio.run(accounts.prepare_init(filled.database_url))
+        operator = asking.ask(name, "--name", "Your delivery service's name", asking.a_name)
+        money = asking.ask(currency, "--currency", "Currency", asking.a_currency, "EUR")
+        zone = asking.ask(time_zone, "--time-zone", "Time zone", asking.a_time_zone, "UTC")
+        admin = asking.a_login(email, "--email", "Your e-mail address", password, "--password")
+        first = asking.a_business(
+            asking.ask(business, "--business", "The first business' name", asking.a_name),
+            subdomain=subdomain,
+            store=store,
+            address=address,
+            at=at,
+            owner_email=owner_email,
+            owner_password=owner_password,
+        )
+        made = asyncio.run(
+            accounts.init(
+                filled.database_url, operator=operator, currency=money, time_zone=zone, admin=admin, business=first
+            )
+        )
+    tell_once(
+        settings,
+        ("Admin", f"{admin.email}  password {admin.password}"),
+        ("Owner", f"{first.owner.email}  password {first.owner.password}"),
+        ("Store", made.store_id),
+        ("API key", made.api_key),
+        ("Shop", f"{settings.base_url()}/shop/?s={first.subdomain}"),
+    )
+
+
+@adding.command("business")
+def add_business(
+    name: Annotated[str | None, typer.Option(help="The business' name.")] = None,
+    subdomain: Subdomain = None,
+    store: StoreName = None,
+    address: Address = None,
+    at: At = None,
+    owner_email: OwnerEmail = None,
+    owner_password: Password = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Add a business with a store and an owner."""
+    from onward import accounts, asking
+
+    with added_to(data_dir) as settings:
+        new = asking.a_business(
+            asking.ask(name, "--name", "The business' name", asking.a_name),
+            subdomain=subdomain,
+            store=store,
+            address=address,
+            at=at,
+            owner_email=owner_email,
+            owner_password=owner_password,
+        )
+        made = asyncio.run(accounts.add_business(settings.database_url, new))
+    tell_once(
+        settings,
+        ("Owner", f"{new.owner.email}  password {new.owner.password}"),
+        ("Store", made.store_id),
+        ("API key", made.api_key),
+        ("Shop", f"{settings.base_url()}/shop/?s={new.subdomain}"),
+    )
+
+
+@adding.command("store")
+def add_store(
+    business: Annotated[str | None, typer.Option(help="The business' name in links.")] = None,
+    name: StoreName = None,
+    address: Address = None,
+    at: At = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Add a store to a business."""
+    from onward import accounts, asking
+
+    with added_to(data_dir) as settings:
+        subdomain = asking.ask(business, "--business", "The business' name in links", asking.a_subdomain)
+        new = asking.a_store(name, "--name", address, at)
+        print(f"Store  {asyncio.run(accounts.add_store(settings.database_url, subdomain, new))}")
+
+
+@adding.command("driver")
+def add_driver(
+    name: Annotated[str | None, typer.Option(help="The driver's name.")] = None,
+    email: Annotated[str | None, typer.Option(help="The driver's e-mail address.")] = None,
+    password: Password = None,
+    vehicle: Annotated[str | None, typer.Option(help="bicycle, scooter, car or foot.")] = None,
+    business: Annotated[
+        str | None, typer.Option(help="The business, by its name in links, that has the driver for itself.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Add a driver: to the shared pool, or with --business to one business."""
+    from onward import accounts, asking
+
+    with added_to(data_dir) as settings:
+        called = asking.ask(name, "--name", "The driver's name", asking.a_name)
+        login = asking.a_login(email, "--email", "The driver's e-mail address", password, "--password")
+        moves = asking.ask(vehicle, "--vehicle", "Vehicle", asking.a_vehicle, "bicycle")
+        asyncio.run(
+            accounts.add_driver(settings.database_url, name=called, vehicle=moves, login=login, subdomain=business)
+        )
+    tell_once(settings, ("Driver", f"{login.email}  password {login.password}"))
+
+
+@contextlib.contextmanager
+def added_to(data_dir: Path | None) -> Iterator[Settings]:
+    """Yield settings with the URLs of servers on which there is an operator."""
+    from onward import accounts
+    from onward.servers import with_servers
+
+    settings = settings_from(data_dir=data_dir)
+    log_as(settings, quiet=True)
+    with with_servers(settings, join=True) as filled:
+        asyncio.run(accounts.prepare_add(filled.database_url))
+        yield filled
+
+
+def tell_once(settings: Settings, *lines: tuple[str, str]) -> None:
+    """Print what was made on standard output."""
+    for what, told in lines:
+        print(f"{what:<8} {told}")
+    console.print(f"Passwords and keys are told only now. Sign in at {settings.base_url()}/ while `onward serve` runs.")
 
 
 @maps.command("import")
@@ -212,8 +411,6 @@ def map_list(data_dir: DataDir = None) -> None:
 def openapi() -> None:
     """Print the OpenAPI document."""
     from importlib.metadata import version
-
-    import msgspec
 
     from kernel.http import Endpoint
     from onward.openapi import document

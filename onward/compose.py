@@ -79,7 +79,7 @@ async def build(settings: Settings) -> Installation:
     """Make a process' objects and its aiohttp application; starting the application starts the tasks."""
     db = await Database.connect(settings.database_url, size_max=settings.database_connections_max)
     redis, clock, supervisor = connect(settings.redis_url), SystemClock(), Supervisor()
-    links = TrackingLinks(settings.signing_secret())
+    links = TrackingLinks(settings.signing_secret(), settings.public_url)
     travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))
     live, facts, push, fences, hub = (
         LivePositions(redis),

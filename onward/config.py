@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         """Arguments, then environment, then the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    def base_url(self) -> str:
+        """Return how people reach this server, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
+
     def signing_secret(self) -> bytes:
         """Return the installation's secret, making it on first use (readable by its owner alone)."""
         if self.secret:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import json
+import shlex
 import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -24,25 +27,28 @@ from kernel import ids
 from kernel.db import Database, Reason
 from kernel.ids import Kind
 from onward.config import Settings
-from onward.embedded import EmbeddedError, embedded_lock, stop_orphans
+from onward.embedded import embedded_lock, stop_orphans
+from onward.errors import Refused, Stopped
 from onward.maps.importer import import_map
 from onward.maps.osm import MapError
 from onward.maps.store import load_map, maps_folder
-from onward.processes import running, with_servers
-from onward.seed import seed_city
-from onward.simulator.plan import make_plan
+from onward.processes import running
+from onward.seed import BusinessAccess, seed_city
+from onward.servers import with_servers
+from onward.simulator.plan import PlannedCourier, make_plan
 from onward.simulator.run import Counts, Orders, Report
 
 HELSINKI: Final = "helsinki"
 HISTORY_DEADLINE_S: Final = 30.0
 CHILD_DEADLINE_S: Final = 90.0
 STATUS_PERIOD_S: Final = 2.0
+LABEL_WIDTH: Final = 20
 ORDERS_PER_COURIER_MINUTE: Final = 0.25
 
 console = Console(stderr=True)
 
 
-class DemoFailed(Exception):
+class DemoFailed(Refused):
     """The demo can't go on; the message says what to do."""
 
 
@@ -85,22 +91,19 @@ def demo_map(settings: Settings, pbf: Path | None) -> tuple[str, Path]:
 
 
 def start_afresh(data_dir: Path) -> None:
-    """Empty the embedded servers' data and the files of an earlier run; raises `DemoFailed` while that still runs."""
+    """Empty the embedded servers' data and the files of an earlier run; raises `Refused` while that still runs."""
     if not data_dir.exists():
         return
-    try:
-        with embedded_lock(data_dir):
-            stop_orphans(data_dir)
-            for part in ("postgres", "valkey", "files"):
-                shutil.rmtree(data_dir / part, ignore_errors=True)
-    except EmbeddedError as error:
-        raise DemoFailed(str(error)) from None
+    with embedded_lock(data_dir):
+        stop_orphans(data_dir)
+        for part in ("postgres", "valkey", "files"):
+            shutil.rmtree(data_dir / part, ignore_errors=True)
 
 
 def run_demo(
     settings: Settings, *, for_s: float | None, drivers: int, businesses: int, seed: int, pbf: Path | None, faults: bool
 ) -> Outcome:
-    """Run the demo for a time, or until Ctrl-C; return what happened."""
+    """Run the demo for a time, or until Ctrl-C; return what happened. Raises `Refused` or `Stopped`."""
     if not settings.database_url and not settings.redis_url:
         start_afresh(settings.data_dir)
     name, folder = demo_map(settings, pbf)
@@ -135,7 +138,9 @@ async def _run(
                 faults=faults,
                 access=access,
             )
-            report = await _simulate(orders, Path(scratch) / "orders.json", result, stop, interactive=for_s is None)
+            example = curl_example(url, access.businesses[0], plan.couriers[0])
+            watch = _show(orders, example) if for_s is None else asyncio.sleep(0)
+            report = await _simulate(orders, Path(scratch) / "orders.json", result, stop, watch)
         lost = await lost_fixes(installation.db, report.acked)
     seen = msgspec.structs.asdict(report)
     del seen["acked"]
@@ -143,8 +148,10 @@ async def _run(
     return Outcome(seed=seed, drivers=drivers, seconds=seconds, fixes_lost=lost, **seen)
 
 
-async def _simulate(orders: Orders, file: Path, result: Path, stop: asyncio.Event, *, interactive: bool) -> Report:
-    """Run the simulator as a process of its own until its time is over or `stop`."""
+async def _simulate(
+    orders: Orders, file: Path, result: Path, stop: asyncio.Event, show: Coroutine[Any, Any, None]
+) -> Report:
+    """Run the simulator as a process of its own until its time is over or `stop`, with `show` beside it."""
     file.touch(mode=0o600)
     file.write_bytes(msgspec.json.encode(orders))
     child = await asyncio.create_subprocess_exec(
@@ -155,7 +162,7 @@ async def _simulate(orders: Orders, file: Path, result: Path, stop: asyncio.Even
         stdin=asyncio.subprocess.DEVNULL,
         start_new_session=True,
     )
-    watch = asyncio.create_task(_show(orders) if interactive else asyncio.sleep(0))
+    watch = asyncio.create_task(show)
     ended = asyncio.create_task(child.wait())
     told = asyncio.create_task(stop.wait())
     try:
@@ -172,6 +179,8 @@ async def _simulate(orders: Orders, file: Path, result: Path, stop: asyncio.Even
                 child.kill()
                 await child.wait()
     if not result.exists():
+        if stop.is_set() and child.returncode == -signal.SIGTERM:
+            raise Stopped
         raise DemoFailed(f"The simulator ended with status {child.returncode}; its output is above.")
     return msgspec.json.decode(result.read_bytes(), type=Report)
 
@@ -195,15 +204,41 @@ async def lost_fixes(db: Database, acked: dict[str, list[int]]) -> int:
         await asyncio.sleep(0.25)
 
 
-async def _show(orders: Orders) -> None:
+def _tell(what: str = "", where: str = "") -> None:
+    """Print a line of the links; a terminal that breaks it keeps it one line to copy."""
+    console.print(f"  [dim]{what:<{LABEL_WIDTH}}[/]{where}" if where else "", soft_wrap=True, highlight=False)
+
+
+def curl_example(url: str, business: BusinessAccess, door: PlannedCourier) -> str:
+    """Return a command that asks for a delivery from the business' first store to where a courier stands."""
+    body = {
+        "store_id": business.stores[0],
+        "items": "2 × soup",
+        "dropoff": {"name": "Eva", "address": "Where somebody waits", "lat": door.lat, "lng": door.lng},
+    }
+    return shlex.join(
+        (
+            *("curl", "-X", "POST", f"{url}/api/v1/deliveries"),
+            *("-H", f"Authorization: Bearer {business.api_key}"),
+            *("-H", "Content-Type: application/json"),
+            *("-d", json.dumps(body, ensure_ascii=False)),
+        )
+    )
+
+
+async def _show(orders: Orders, example: str) -> None:
     """Print the links, then keep a small table of what is going on."""
     access, url = orders.access, orders.url
-    console.print(f"\n  [bold]Dispatch board[/]   [link]{url}/board/#{access.admin_token}[/link]")
+    _tell()
+    _tell("Dispatch board", f"[bold]{url}/board/#{access.admin_token}[/]")
     for business in access.businesses:
-        console.print(f"  [dim]{business.name:<16}[/] [link]{url}/board/#{business.token}[/link]")
-    console.print(f"  [dim]Order something[/]  [link]{url}/shop/?s={access.businesses[0].subdomain}[/link]")
-    console.print(f"  [dim]Sign in yourself[/] {url}/  {access.admin_email}  {access.admin_password}")
-    console.print("  [dim]A customer's page opens from any delivery on the board. Ctrl-C stops everything.[/]\n")
+        _tell(business.name, f"{url}/board/#{business.token}")
+    _tell("Order something", f"{url}/shop/?s={access.businesses[0].subdomain}")
+    _tell("Sign in yourself", f"{url}/  e-mail {access.admin_email}  password {access.admin_password}")
+    _tell("Ask for a delivery", example)
+    _tell()
+    _tell("", "A customer's page opens from any delivery on the board. Ctrl-C stops everything.")
+    _tell()
     headers = {"Authorization": f"Bearer {access.admin_token}"}
     async with aiohttp.ClientSession(url, headers=headers) as http:
         with Live(console=console, refresh_per_second=2, transient=True) as screen:

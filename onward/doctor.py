@@ -12,7 +12,7 @@ from kernel import redis as redis_client
 from kernel.db import AWAY, Database, Reason
 from kernel.redis import connect
 from onward.config import Settings
-from onward.maps.store import map_dir
+from onward.maps.store import map_dir, no_map
 from onward.migrate import folder, read
 
 DISK_FREE_MIN_GB = 2
@@ -37,7 +37,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     yield Finding(
         "map",
         known is not None or bool(settings.style_url),
-        str(known) if known else f"no map called {settings.map_name}: run `onward map import FILE.osm.pbf`",
+        str(known) if known else no_map(settings),
     )
 
 

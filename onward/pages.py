@@ -6,6 +6,7 @@ The import map must be inline; its hash, taken from the page when the server sta
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import mimetypes
 import re
@@ -55,6 +56,19 @@ def mount(app: web.Application, *, style_origin: str = "") -> None:
     app.router.add_get("/favicon.ico", _redirect("/web/shared/icon.svg"))
     app.router.add_static("/web/", root, append_version=False)
     app.on_response_prepare.append(_cache_assets)
+
+
+def missing() -> web.Response:
+    """Return the page for a link that leads nowhere."""
+    html = _missing_html()
+    return web.Response(
+        text=html, status=404, content_type="text/html", headers={"Content-Security-Policy": policy(html)}
+    )
+
+
+@functools.cache
+def _missing_html() -> str:
+    return (folder() / "missing.html").read_text()
 
 
 def _page(html: str, csp: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
 from kernel.log import get_logger
+from onward.accounts import has_operator
 from onward.compose import Installation, build
 from onward.config import Settings
-from onward.embedded import embedded
+from onward.errors import Refused
+from onward.maps.store import map_dir, no_map
 from onward.migrate import migrate
 
 log = get_logger(__name__)
-
-
-@contextlib.contextmanager
-def with_servers(settings: Settings) -> Iterator[Settings]:
-    """Yield settings whose database and Redis URLs are filled: yours, or the embedded servers' while the block runs."""
-    if settings.database_url and settings.redis_url:
-        yield settings
-        return
-    with embedded(settings.data_dir) as servers:
-        yield settings.model_copy(
-            update={
-                "database_url": settings.database_url or servers.database_url,
-                "redis_url": settings.redis_url or servers.redis_url,
-            }
-        )
 
 
 @contextlib.asynccontextmanager
@@ -44,7 +32,10 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Installation, str]]
     try:
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port, backlog=1024, reuse_address=True)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise _refused(error, settings) from None
         port = runner.addresses[0][1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         yield installation, f"http://{host}:{port}"
@@ -52,14 +43,30 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Installation, str]]
         await runner.cleanup()
 
 
-async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is told the base URL once requests are answered."""
+async def serve(settings: Settings, *, ready: Callable[[str, tuple[str, ...]], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is told the base URL and what is missing once requests are answered."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings) as (_, url):
+    async with running(settings) as (installation, url):
         log.info("serving", url=url, data_dir=str(settings.data_dir))
-        ready(url)
+        ready(url, await _missing(installation))
         await stop.wait()
         log.info("stopping")
+
+
+async def _missing(installation: Installation) -> tuple[str, ...]:
+    """Return what an empty installation still needs, in words."""
+    settings, hints = installation.settings, []
+    if not await has_operator(installation.db):
+        hints.append("Nobody can sign in yet: run `onward init`, here in another terminal or after Ctrl-C.")
+    if not settings.style_url and map_dir(settings.data_dir, settings.map_name) is None:
+        hints.append(f"Pages show no street map. {no_map(settings)}")
+    return tuple(hints)
+
+
+def _refused(error: OSError, settings: Settings) -> Refused:
+    if error.errno == errno.EADDRINUSE:
+        return Refused(f"port {settings.port} is taken; choose another with --port, or --port 0 for any free one")
+    return Refused(f"can't listen on {settings.host}, port {settings.port}: {error.strerror}")

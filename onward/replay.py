@@ -24,8 +24,9 @@ from rich.progress import Progress
 from geo.travel import Vehicle
 from onward.config import Settings
 from onward.demo import DemoFailed, lost_fixes, start_afresh
-from onward.processes import running, with_servers
+from onward.processes import running
 from onward.seed import CourierAccess, seed_city
+from onward.servers import with_servers
 from onward.simulator.plan import CityPlan, PlannedCourier
 from tracking.client import DriverClient
 
@@ -102,9 +103,14 @@ def read_traces(file: Path, format_: str, vehicles: int) -> dict[str, list[Row]]
                 if row.vehicle in traces or len(traces) < vehicles:
                     traces.setdefault(row.vehicle, []).append(row)
     except OSError as error:
-        raise ReplayFailed(f"{file} can't be read: {error}") from None
-    except (KeyError, ValueError, TypeError) as error:
-        raise ReplayFailed(f"{file} is not in the format {format_}: {error!r}") from None
+        raise ReplayFailed(f"{file} can't be read: {error.strerror or error}.") from None
+    except KeyError as error:
+        raise ReplayFailed(
+            f"{file} is not in the format {format_}: it has no column {error.args[0]}; --format is one of "
+            f"{', '.join(FORMATS)}."
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise ReplayFailed(f"{file} is not in the format {format_}: {error}.") from None
     if not traces:
         raise ReplayFailed(f"{file} has no fixes.")
     return traces

@@ -21,12 +21,14 @@ FILE_MODE: Final = 0o600
 
 
 class BusinessAccess(msgspec.Struct, frozen=True):
-    """A business and its owner's session."""
+    """A business, its owner's session and an API key."""
 
     id: str
     name: str
     subdomain: str
     token: str
+    api_key: str
+    stores: tuple[str, ...]
     products: tuple[str, ...]
     """Product ids in the order of the plan's menu."""
 
@@ -79,7 +81,7 @@ async def seed_city(db: Database, plan: CityPlan, *, currency: str = "EUR") -> A
                 color=planned.color,
             )
             business_ids.append(business_id)
-            for store in planned.stores:
+            stores = [
                 await tenancy.create_store(
                     con,
                     business_id=business_id,
@@ -88,6 +90,8 @@ async def seed_city(db: Database, plan: CityPlan, *, currency: str = "EUR") -> A
                     lat=store.lat,
                     lng=store.lng,
                 )
+                for store in planned.stores
+            ]
             menu_id = await catalog.create_category(con, business_id=business_id, name="Menu")
             products = [
                 await catalog.create_product(
@@ -105,8 +109,17 @@ async def seed_city(db: Database, plan: CityPlan, *, currency: str = "EUR") -> A
                 business_id=business_id,
             )
             token = await tenancy.open_session(con, user_id=owner, now=now)
-            shown = tuple(show(Kind.PRODUCT, product_id) for product_id in products)
-            businesses.append(BusinessAccess(show(Kind.BUSINESS, business_id), planned.name, subdomain, token, shown))
+            businesses.append(
+                BusinessAccess(
+                    show(Kind.BUSINESS, business_id),
+                    planned.name,
+                    subdomain,
+                    token,
+                    await tenancy.create_api_key(con, business_id=business_id, name="demo"),
+                    tuple(show(Kind.STORE, store_id) for store_id in stores),
+                    tuple(show(Kind.PRODUCT, product_id) for product_id in products),
+                )
+            )
         couriers = []
         for number, courier in enumerate(plan.couriers):
             own = () if courier.business is None else (business_ids[courier.business],)

@@ -45,15 +45,21 @@ class TrackingLinks:
     """Makes and reads tracking links under the installation's secret."""
 
     secret: bytes
+    public_url: str = ""
+    """How people reach this server, when the operator says so."""
 
     def token(self, business_id: UUID, delivery_id: UUID) -> str:
         """Return the tracking token of one delivery."""
         payload = business_id.bytes + delivery_id.bytes
         return TRACKING_PREFIX + base64.urlsafe_b64encode(payload + self._mac(payload)).decode().rstrip("=")
 
-    def url(self, business_id: UUID, delivery_id: UUID) -> str:
-        """Return the path of the customer's tracking page."""
+    def path(self, business_id: UUID, delivery_id: UUID) -> str:
+        """Return the path of the customer's tracking page, for our own pages."""
         return f"/track/#{self.token(business_id, delivery_id)}"
+
+    def url(self, origin: str, business_id: UUID, delivery_id: UUID) -> str:
+        """Return the whole URL of the customer's tracking page; `origin` is where the caller reached this server."""
+        return f"{self.public_url.rstrip('/') or origin}{self.path(business_id, delivery_id)}"
 
     def read(self, token: str) -> tuple[UUID, UUID]:
         """Return (business id, delivery id), or raise `unauthenticated`."""

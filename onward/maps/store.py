@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from geo.streets import StreetArrays, StreetGraph
+from onward.config import Settings
 
 FORMAT_VERSION: Final = 3
 INFO_FILE: Final = "map.json"
@@ -81,3 +82,10 @@ def load_map(folder: Path) -> CityMap:
 def list_maps(data_dir: Path) -> list[MapInfo]:
     """Return what was imported, by name."""
     return [CityMap(file.parent).info for file in sorted(maps_folder(data_dir).glob(f"*/{INFO_FILE}"))]
+
+
+def no_map(settings: Settings) -> str:
+    """Return what to do about the map of the settings, which was not imported."""
+    others = ", ".join(info.name for info in list_maps(settings.data_dir))
+    choose = f"choose one of {others} with `onward serve --map`, or " if others else ""
+    return f"There is no map called {settings.map_name}: {choose}run `onward map import FILE.osm.pbf`."

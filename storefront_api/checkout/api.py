@@ -15,7 +15,7 @@ from kernel import ids
 from kernel.access import Permission
 from kernel.db import one
 from kernel.errors import invalid
-from kernel.http import Ctx, Rate, Route
+from kernel.http import Ctx, Rate, Route, origin
 from kernel.ids import Kind
 from kernel.money import Minor
 from storefront_api.checkout import service
@@ -105,7 +105,7 @@ async def _place(ctx: Ctx, business_id: UUID, body: OrderBody, customer: service
             now=ctx.clock.now(),
         )
         # The delivery of an order has the order's own UUID, so this link works from now to the door.
-        url = ctx.need(TrackingLinks).url(business_id, row["id"])
+        url = ctx.need(TrackingLinks).url(origin(ctx.request), business_id, row["id"])
         return await once.reply(201, PlacedOrder(await summary_of(once.con, row), url))
 
 

@@ -135,7 +135,7 @@ async def test_a_customer_follows_the_courier_to_the_door(town: Onward, browser:
     async with courier(town, town.world.pool[0]) as driver:
         await driver.goes_online(60.1721, 24.9451)
         delivery = await create_delivery(town, town.world.verde)
-        await page.goto(town.url + delivery["tracking_url"])
+        await page.goto(delivery["tracking_url"])
         heading = page.get_by_role("heading", level=1)
         await expect(heading).to_have_text("Offered to a courier")
         await driver.answers(await driver.is_offered(), "accept")

@@ -23,7 +23,9 @@ from onward.maps.store import maps_folder
 from onward.openapi import document
 from onward.pages import policy
 from onward.routes import ROUTES
+from tenancy.tokens import TrackingLinks
 from tests.conftest import database_url
+from tests.support.people import create_delivery
 from tests.support.server import Onward, start_onward
 
 CATALOG = """
@@ -155,6 +157,30 @@ async def test_health_readiness_and_metrics_answer(onward: Onward) -> None:
     async with onward.http.delete("/api/v1/auth/me") as reply:
         assert (await reply.json())["code"] == "method_not_allowed"
     assert all(400 <= status < 600 for status, _ in CODES.values())
+
+
+async def test_a_person_with_a_wrong_link_gets_a_page_and_a_program_a_problem(onward: Onward) -> None:
+    """In the style of the other pages, under the strict policy, with a way out."""
+    person = {"Accept": "text/html,application/xhtml+xml"}
+    async with onward.http.get("/no-such-page", headers=person) as reply:
+        html = await reply.text()
+        assert (reply.status, reply.content_type) == (404, "text/html")
+        assert reply.headers["Content-Security-Policy"] == policy(html)
+        assert 'href="/"' in html
+    for path, headers in (("/api/v1/nothing-here", person), ("/no-such-page", {})):
+        async with onward.http.get(path, headers=headers) as reply:
+            assert (reply.status, reply.content_type) == (404, "application/problem+json")
+
+
+async def test_a_tracking_link_is_whole_and_leads_where_people_reach_the_server(onward: Onward) -> None:
+    """As the caller does, as the proxy says, or as the operator set it."""
+    made = await create_delivery(onward, onward.world.rosso)
+    assert made["tracking_url"].startswith(f"{onward.url}/track/#trk_")
+    headers = {**onward.as_(onward.world.rosso.token), "X-Forwarded-Proto": "https"}
+    async with onward.http.get(f"/api/v1/deliveries/{made['id']}", headers=headers) as reply:
+        assert (await reply.json())["tracking_url"] == made["tracking_url"].replace("http:", "https:")
+    told = TrackingLinks(b"secret", "https://city.example/").url(onward.url, uuid.uuid4(), uuid.uuid4())
+    assert told.startswith("https://city.example/track/#trk_")
 
 
 @pytest.mark.parametrize(
