@@ -23,7 +23,8 @@ check: install      ## lint, format and types
 	@$(BIN)/mypy
 
 bench: install      ## measure, and print JSON
-	@for bench in benchmarks/*.py; do $(BIN)/python $$bench; done
+	@$(BIN)/onward bench tick
+	@$(BIN)/onward bench tick --open 3000 --drivers 3000 --seeds 1
 
 serve: install      ## run the server on what is in .onward
 	@$(BIN)/onward serve

@@ -1,58 +1,134 @@
-"""What a dispatch tick costs: the engine's CPU on random problems, and its objective against greedy in the same run."""
+"""What a dispatch tick costs and what it is worth: the engine on random cities, phase by phase, beside simpler methods.
+
+All methods answer the same problems and are priced by the engine's own checker. `greedy` is the engine's floor;
+`hungarian` gives each driver one job by SciPy's dense assignment, again and again on what is left, each time from where
+and when the driver will be free.
+"""
 
 from __future__ import annotations
 
-import json
-import random
 import time
+from collections.abc import Callable
+from typing import Any, Final
 from uuid import UUID
 
-from dispatch.engine.greedy import solve_greedy
-from dispatch.engine.problem import CANDIDATES_MAX, Arc, Driver, Job, Problem
-from dispatch.engine.solve import solve
+import numpy as np
+from msgspec.structs import replace
+from scipy.optimize import linear_sum_assignment
 
-SIZES = ((20, 15), (100, 70), (500, 400))
-SHOP = UUID(int=1)
+from dispatch.engine.bundles import Bundles
+from dispatch.engine.cost import Pricer
+from dispatch.engine.legs import PlaneLegs
+from dispatch.engine.load import second_price
+from dispatch.engine.plan import Plan
+from dispatch.engine.problem import Driver, Ints, Job, Limits, Problem
+from dispatch.engine.solve import make_plans, solve
+from dispatch.engine.verify import verify
 
-
-def problem(jobs: int, drivers: int, seed: int) -> Problem:
-    """Return a random city: each job has its nearest drivers as candidates."""
-    rng = random.Random(seed)
-    people = tuple(Driver(UUID(int=10 + n), 0, "shared_pool", {}, n % 5) for n in range(drivers))
-    open_jobs = tuple(
-        Job(UUID(int=10_000 + n), SHOP, 1, rng.randint(-300, 600), rng.randint(900, 2400), rng.randint(120, 900), True)
-        for n in range(jobs)
-    )
-    arcs = tuple(
-        Arc(driver, job, rng.randint(30, 1500))
-        for job in range(jobs)
-        for driver in rng.sample(range(drivers), min(CANDIDATES_MAX, drivers))
-    )
-    return Problem(0, seed, people, open_jobs, arcs, tuple({} for _ in open_jobs))
+SIDE_M: Final = 8_000
+SPEED_MPS: Final = 5.0
+JOBS_PER_STORE: Final = 4
+DENSE_MAX: Final = 250_000
+"""Beyond so many pairs a dense assignment would take minutes."""
+SHOP: Final = UUID(int=1)
 
 
-def main() -> None:
-    """Print one line of JSON: per size the median CPU milliseconds and the mean objective as a share of greedy's."""
-    cases = []
-    for jobs, drivers in SIZES:
-        cpu_ms, shares = [], []
-        for seed in range(5):
-            question = problem(jobs, drivers, seed)
-            floor = solve_greedy(question).objective
-            started = time.process_time()
-            plan = solve(question)
-            cpu_ms.append((time.process_time() - started) * 1000)
-            shares.append(plan.objective / floor)
-        cases.append(
-            {
-                "jobs": jobs,
-                "drivers": drivers,
-                "cpu_ms": round(sorted(cpu_ms)[2], 1),
-                "objective_to_greedy": round(sum(shares) / len(shares), 4),
-            }
+def city(open_jobs: int, drivers: int, seed: int) -> Problem:
+    """Return a random city of 8 × 8 km, larger when there is more work; some jobs ready, some in half an hour."""
+    rng = np.random.default_rng(seed)
+    stores = max(1, open_jobs // JOBS_PER_STORE)
+    side = SIDE_M * max(1.0, (open_jobs / 400) ** 0.5)
+    xy = np.concatenate((rng.normal(side / 2, side / 5, (stores, 2)), rng.uniform(0, side, (open_jobs + drivers, 2))))
+    jobs = []
+    for number in range(open_jobs):
+        placed, ready = -int(rng.integers(0, 900)), int(rng.integers(-300, 1_500))
+        jobs.append(
+            Job(
+                id=UUID(int=10_000 + number),
+                business_id=SHOP,
+                pickup=int(rng.integers(0, stores)),
+                dropoff=stores + number,
+                placed_s=placed,
+                ready_s=ready,
+                promised_s=max(ready, 0) + 2_400,
+            )
         )
-    print(json.dumps({"bench": "dispatch_tick", "cases": cases}))
+    people = tuple(
+        Driver(UUID(int=number), stores + open_jobs + number, free_s=max(0, int(rng.integers(-900, 900))))
+        for number in range(drivers)
+    )
+    problem = Problem(0, people, tuple(jobs), PlaneLegs(xy, SPEED_MPS))
+    return replace(problem, second_price=second_price(problem))
 
 
-if __name__ == "__main__":
-    main()
+def measure(open_jobs: int, drivers: int, seeds: int) -> dict[str, Any]:
+    """Return CPU milliseconds by phase (medians) and, per method, CPU, objective as a share of greedy's, and delay."""
+    solve(city(4, 3, 0))  # the first call loads the solvers
+    found: dict[str, list[tuple[float, float, float]]] = {"greedy": [], "hungarian": [], "engine": []}
+    verify_ms = []
+    for seed in range(seeds):
+        problem = city(open_jobs, drivers, seed)
+        (greedy, _), _ = _timed(lambda: make_plans(problem, Limits()))  # noqa: B023 - called at once
+        plan, engine_ms = _timed(lambda: solve(problem))  # noqa: B023
+        if open_jobs * drivers <= DENSE_MAX:
+            rounds, rounds_ms = _timed(lambda: hungarian_rounds(problem))  # noqa: B023
+            found["hungarian"].append((rounds[0] / greedy.objective, rounds_ms, rounds[1]))
+        faults, checked_ms = _timed(lambda: verify(problem, plan))  # noqa: B023
+        assert not faults
+        verify_ms.append(checked_ms)
+        found["greedy"].append((1.0, 0.0, _delay(greedy)))
+        found["engine"].append((plan.objective / greedy.objective, engine_ms, _delay(plan)))
+    return {
+        "open": open_jobs,
+        "drivers": drivers,
+        "cpu_ms": round(float(np.median([row[1] for row in found["engine"]])), 1),
+        "verify_cpu_ms": round(float(np.median(verify_ms)), 1),
+        "methods": {
+            name: {
+                "objective_to_greedy": round(float(np.mean([row[0] for row in rows])), 4),
+                "cpu_ms": round(float(np.median([row[1] for row in rows])), 1),
+                "delay_min": round(float(np.mean([row[2] for row in rows])) / 6_000, 1),
+            }
+            for name, rows in found.items()
+            if rows
+        },
+    }
+
+
+def hungarian_rounds(problem: Problem) -> tuple[int, int]:
+    """Return the objective and the delay of giving everybody one job at a time, by dense assignment."""
+    left = list(range(len(problem.jobs)))
+    drivers = list(problem.drivers)
+    total = delay = 0
+    for _ in range(2):
+        if not left:
+            break
+        now = replace(problem, drivers=tuple(drivers), jobs=tuple(problem.jobs[job] for job in left))
+        pricer = Pricer(now, Bundles(now, [(number,) for number in range(len(left))]))
+        who = np.repeat(np.arange(len(drivers)), len(left))
+        what = np.tile(np.arange(len(left)), len(drivers))
+        priced = pricer.route(who, (what,))
+        cost: Ints = np.where(priced.feasible > 0, priced.total, 10**9).reshape(len(drivers), len(left))
+        done = set()
+        for driver, job in zip(*linear_sum_assignment(cost), strict=True):
+            at = driver * len(left) + job
+            if priced.feasible[at]:
+                total += int(priced.total[at])
+                delay += int(priced.terms["delay"][at])
+                drivers[driver] = replace(
+                    drivers[driver], place=int(priced.end_place[at]), free_s=int(priced.end_s[at])
+                )
+                done.add(left[job])
+        left = [job for job in left if job not in done]
+    everything = Pricer(problem, Bundles(problem, [(number,) for number in range(len(problem.jobs))]))
+    return total + int(sum(everything.open_cost[job] for job in left)), delay
+
+
+def _delay(plan: Plan) -> int:
+    return sum(route.terms.delay for route in plan.routes)
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    started = time.process_time()
+    result = work()
+    return result, (time.process_time() - started) * 1000

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import csv
 import math
+import multiprocessing
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import numpy as np
+from msgspec.structs import replace
 
 from dispatch.engine.legs import PlaneLegs
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
-from dispatch.engine.problem import NOWHERE, Driver, Job, Limits, Problem, Weights
+from dispatch.engine.problem import NOWHERE, Driver, Job, Problem
 from dispatch.engine.solve import solve
-from msgspec.structs import replace
 
 SHOP: Final = UUID(int=0)
 AHEAD_MIN: Final = 15
@@ -123,9 +125,8 @@ def _rows(file: Path) -> Iterator[dict[str, str]]:
 class Day:
     """Plays one instance: every minute the engine is asked, and what it commits to happens."""
 
-    def __init__(self, instance: Instance, *, limits: Limits = Limits(), weights: Weights = Weights()) -> None:
+    def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self.limits, self.weights = limits, weights
         names = list(instance.restaurants)
         self.restaurant = {name: number for number, name in enumerate(names)}
         points = [*instance.restaurants.values(), *((o.x, o.y) for o in instance.orders)]
@@ -147,8 +148,8 @@ class Day:
         """Play the whole day."""
         orders, couriers = self.instance.orders, self.instance.couriers
         coming = 0
-        first = min(orders[0].placed, min(c.on for c in couriers))
-        last = max(max(c.off for c in couriers), orders[-1].placed)
+        first = min(orders[0].placed, *(c.on for c in couriers))
+        last = max(orders[-1].placed, *(c.off for c in couriers))
         for now in range(first, last + 1):
             while coming < len(orders) and orders[coming].placed <= now:
                 self._open[coming] = orders[coming]
@@ -165,12 +166,12 @@ class Day:
         if not couriers or not (open_orders or self._demand):
             return
         started = time.process_time()
-        problem = self._problem(now, couriers, open_orders)
-        plan = solve(problem, self.limits)
+        problem = self.problem(now, couriers, open_orders)
+        plan = solve(problem)
         self.cpu_ms.append((time.process_time() - started) * 1000)
         self._commit(now, couriers, open_orders, plan)
 
-    def _problem(self, now: int, couriers: list[Courier], open_orders: list[Order]) -> Problem:
+    def problem(self, now: int, couriers: list[Courier], open_orders: list[Order]) -> Problem:
         total = sum(self._demand.values()) or 1.0
         problem = Problem(
             now_ms=now * MINUTE * 1000,
@@ -197,7 +198,6 @@ class Day:
                 for o in open_orders
             ),
             legs=self.legs,
-            weights=self.weights,
             pickup_service_s=self.instance.pickup_service * MINUTE,
             dropoff_service_s=self.instance.dropoff_service * MINUTE,
             epoch_s=MINUTE,
@@ -237,7 +237,7 @@ class Day:
             if courier.free <= now:
                 courier.heading_to = NOWHERE
             return
-        at = max(courier.free + half_pickup, max(self._open[job].ready for job in courier.jobs))
+        at = max(courier.free + half_pickup, *(self._open[job].ready for job in courier.jobs))
         if at > now:
             return
         leave, place = at + half_pickup, courier.place
@@ -263,15 +263,13 @@ def check(day: Day) -> list[str]:
     for number, trips in by_courier.items():
         courier = instance.couriers[number]
         at, free = (courier.x, courier.y), courier.on
-        for assigned, pickup, _, jobs in sorted(trips, key=lambda trip: trip[1]):
+        for _, pickup, _, jobs in sorted(trips, key=lambda trip: trip[1]):
             orders = [instance.orders[job] for job in jobs]
             store = instance.restaurants[orders[0].restaurant]
             if {order.restaurant for order in orders} != {orders[0].restaurant}:
                 faults.append(f"courier {courier.id} picks up at two restaurants at once")
             if seen & set(jobs):
                 faults.append(f"courier {courier.id} brings an order twice")
-            if assigned < max(order.placed for order in orders[:0] or [orders[0]]) and len(orders) == 1 and False:
-                faults.append("known before it was placed")
             if pickup < max(order.placed for order in orders):
                 faults.append(f"courier {courier.id} picks up an order that was not placed yet")
             if pickup > courier.off:
@@ -300,7 +298,7 @@ def measure(day: Day) -> dict[str, float]:
     floor = np.array(
         [o.ready - o.placed + services + instance.minutes(instance.restaurants[o.restaurant], (o.x, o.y)) for o in done]
     )
-    count = defaultdict(int)
+    count: defaultdict[int, int] = defaultdict(int)
     for number in day.by.values():
         count[number] += 1
     pay = sum(
@@ -323,10 +321,65 @@ def measure(day: Day) -> dict[str, float]:
     }
 
 
-if __name__ == "__main__":
-    import sys
+FIGURES: Final = (
+    "ctd_mean", "ctd_p90", "ready_to_pickup", "avoidable_min", "undelivered_pct", "orders_per_bundle", "cost_per_order",
+)  # fmt: skip
 
-    for name in sys.argv[1].split(","):
-        day = Day(load(Path(name)))
-        day.play()
-        print(name.rsplit("/")[-1], {k: round(v, 2) for k, v in measure(day).items()}, check(day)[:3], flush=True)
+
+def write(day: Day, folder: Path) -> None:
+    """Write a played day as the three files that mdrplib's own evaluator reads."""
+    orders, couriers = day.instance.orders, day.instance.couriers
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["assignment_time pickup_time courier orders"]
+    for assigned, pickup, courier, jobs in day.trips:
+        lines.append(f"{assigned} {pickup} {couriers[courier].id} {' '.join(orders[job].id for job in jobs)}")
+    (folder / "solution_info_assignments.txt").write_text("\n".join(lines) + "\n")
+    lines = ["order placement_time ready_time pickup_time dropoff_time courier"]
+    for order in orders:
+        served = order.number in day.dropped
+        moments = f"{day.picked[order.number]} {day.dropped[order.number]}" if served else "NA NA"
+        who = couriers[day.by[order.number]].id if served else "NA"
+        lines.append(f"{order.id} {order.placed} {order.ready} {moments} {who}")
+    (folder / "solution_info_orders.txt").write_text("\n".join(lines) + "\n")
+    lines = ["courier departure_time departure_location arrival_location"]
+    for one in couriers:
+        lines += [f"{one.id} {at} {start} {end}" for at, start, end in one.departures]
+    (folder / "solution_info_couriers.txt").write_text("\n".join(lines) + "\n")
+
+
+def play(folder: Path, out: Path | None = None) -> dict[str, float | str]:
+    """Play one instance's day; return its name and figures. Raises `RuntimeError` when the checker finds a fault."""
+    day = Day(load(folder))
+    solve(day.problem(0, day.instance.couriers[:1], day.instance.orders[:1]))  # load the solvers before the clock runs
+    day.play()
+    if faults := check(day):
+        raise RuntimeError(f"{folder.name}: {faults[0]} ({len(faults)} faults)")
+    if out is not None:
+        write(day, out / folder.name)
+    return {"instance": folder.name, **measure(day)}
+
+
+def instances(folder: Path) -> list[Path]:
+    """Return the instance folders at or below a folder."""
+    return sorted(file.parent for file in folder.rglob("instance_parameters.txt"))
+
+
+def play_all(
+    folders: list[Path], out: Path | None, jobs: int, told: Callable[[dict[str, float | str]], None]
+) -> list[dict[str, float | str]]:
+    """Play instances in `jobs` processes, the big ones first; `told` hears of each when it is done."""
+    by_size = sorted(folders, key=lambda folder: -(folder / "orders.txt").stat().st_size)
+    results = []
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(play, folder, out) for folder in by_size]):
+            results.append(done.result())
+            told(results[-1])
+    return sorted(results, key=lambda result: str(result["instance"]))
+
+
+def summary(results: list[dict[str, float | str]]) -> dict[str, float]:
+    """Return the means over instances, and the worst epoch of all."""
+    means = {name: round(float(np.mean([float(result[name]) for result in results])), 3) for name in FIGURES}
+    worst = max(float(result["epoch_cpu_ms_max"]) for result in results)
+    cpu_s = sum(float(result["cpu_s"]) for result in results)
+    return {"instances": len(results), **means, "epoch_cpu_ms_max": round(worst, 1), "cpu_s": round(cpu_s, 1)}

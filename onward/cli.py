@@ -20,6 +20,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from kernel.errors import Problem
+from onward.bench import app as bench
 from onward.config import Settings
 from onward.errors import Refused, Stopped
 
@@ -57,6 +58,7 @@ maps = typer.Typer(no_args_is_help=True, help="City maps from OpenStreetMap extr
 app.add_typer(maps, name="map")
 adding = typer.Typer(no_args_is_help=True, help="Add a business, a store or a driver; asks for what is not given.")
 app.add_typer(adding, name="add")
+app.add_typer(bench, name="bench")
 console = Console(stderr=True, soft_wrap=True)
 
 DataDir = Annotated[Path | None, typer.Option(help="Where data lives (ONWARD_DATA_DIR).")]

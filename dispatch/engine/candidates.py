@@ -27,15 +27,11 @@ class Exclusion(StrEnum):
     STALE_POSITION = "stale_position"
 
 
-def exclusion(problem: Problem, driver_number: int, job_number: int) -> Exclusion | None:
-    """Return why a driver may not do a job, whatever the way; None when he may."""
-    driver, job = problem.drivers[driver_number], problem.jobs[job_number]
-    if job_number in driver.keeps:
-        return None
-    reason = _by_rule(driver, job)
-    if reason is None and any(job_number in other.keeps for other in problem.drivers):
-        return Exclusion.PROMISED_TO_ANOTHER
-    return reason
+def exclusion(problem: Problem, promised: dict[int, int], driver_number: int, job_number: int) -> Exclusion | None:
+    """Return why a driver may not do a job, whatever the way; None when he may. `promised` is the problem's."""
+    if job_number in promised:
+        return None if promised[job_number] == driver_number else Exclusion.PROMISED_TO_ANOTHER
+    return _by_rule(problem.drivers[driver_number], problem.jobs[job_number])
 
 
 def _by_rule(driver: Driver, job: Job) -> Exclusion | None:
@@ -84,12 +80,12 @@ def count_reasons(problem: Problem, job_number: int) -> dict[str, int]:
     """Return how many drivers can't do a job, by reason."""
     job = problem.jobs[job_number]
     reasons: Counter[str] = Counter(problem.left_out)
-    everyone = np.arange(len(problem.drivers))
+    everyone, promised = np.arange(len(problem.drivers)), problem.promised()
     places = np.array([driver.place for driver in problem.drivers], np.int64)
     vehicles = np.array([driver.vehicle for driver in problem.drivers], np.int64)
     ways = problem.legs.seconds(places, np.full(len(everyone), job.pickup), vehicles) if len(everyone) else everyone
     for d, driver in enumerate(problem.drivers):
-        reason = exclusion(problem, d, job_number) or on_the_way(problem, driver, job, int(ways[d]))
+        reason = exclusion(problem, promised, d, job_number) or on_the_way(problem, driver, job, int(ways[d]))
         if reason is not None:
             reasons[reason.value] += 1
     return dict(reasons)

@@ -1,25 +1,25 @@
 """The columns to pick from: a driver with a bundle, or with a bundle and the one that follows it.
 
 A busy driver counts from the time and place he becomes free; a follow-on makes "wait for the one who is about to
-finish" a choice like any other. While everything fits the work limit all combinations are there; beyond it the most
-promising are, ranked by a price that is quick to make, and only these are priced in full.
+finish" a choice like any other. While everything fits the work limit all combinations are there. Beyond it the
+cheapest few of each bundle are a start, and the prices that the relaxation puts on drivers and jobs tell which of all
+the others are missing (column generation).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.engine.candidates import eligible
 from dispatch.engine.cost import Priced, Pricer
-from dispatch.engine.problem import NOWHERE, REACH_MAX_S, Ints, Limits
+from dispatch.engine.problem import NEVER, NOWHERE, Ints, Limits
 
-NEVER: Final = 2**60
 KEEP_MIN: Final = 6
-"""Drivers that each bundle keeps, and follow-on places, however little work is allowed."""
+"""Drivers that each bundle keeps at first, however little work is allowed."""
 
 
 @dataclass(slots=True)
@@ -32,32 +32,150 @@ class Columns:
     priced: Priced
 
 
-def make_columns(pricer: Pricer, limits: Limits) -> Columns:
-    """Return priced, feasible columns."""
-    allowed = _allowed(pricer)
-    driver, first = _firsts(pricer, allowed, limits)
-    alone = pricer.route(driver, (first,))
-    good = alone.feasible > 0
-    driver, first, price = driver[good], first[good], alone.total[good]
-    again, second = _follow_ons(pricer, allowed, limits, driver, first, price, _only(alone, good))
-    drivers = np.concatenate((driver, driver[again]))
-    firsts = np.concatenate((first, first[again]))
-    seconds = np.concatenate((np.full(len(first), -1), second))
-    priced = pricer.route(drivers, (firsts, seconds))
-    good = priced.feasible > 0
-    return Columns(drivers[good], firsts[good], seconds[good], _only(priced, good))
+class Market:
+    """All columns of a problem, known by their prices; a part of them is made into columns."""
+
+    def __init__(self, pricer: Pricer, limits: Limits) -> None:
+        self.pricer = pricer
+        self._limits = limits
+        bundles = pricer.bundles
+        self._keep = max(KEEP_MIN, limits.columns_max // (4 * max(1, len(bundles))))
+        self._after_each = max(4, limits.columns_max // (4 * max(1, len(pricer.place))))
+        self._key: Ints = np.zeros(0, np.int64)
+
+    @cached_property
+    def _allowed(self) -> NDArray[np.bool_]:
+        """Who may take which bundle whole (drivers, bundles), the way there not yet looked at."""
+        bundles, jobs = self.pricer.bundles, self.pricer.eligible
+        allowed = np.ones((len(jobs), len(bundles)), bool)
+        for k in range(bundles.jobs.shape[1]):
+            allowed &= (bundles.jobs[:, k] < 0) | jobs[:, bundles.jobs[:, k]]
+        return allowed & (self.pricer.stack_max[:, None] >= bundles.size)
+
+    @cached_property
+    def _firsts(self) -> Ints:
+        """The price of every bundle as each driver's first (drivers, bundles)."""
+        pricer = self.pricer
+        price = pricer.all_trips(np.arange(len(pricer.place)), pricer.place, pricer.free_s)
+        price[~self._allowed] = NEVER
+        bound = pricer.heading_to != NOWHERE
+        price[bound[:, None] & (pricer.heading_to[:, None] != pricer.bundles.pickup)] = NEVER
+        for d, driver in enumerate(pricer.problem.drivers):
+            for job in driver.keeps:
+                price[d, ~(pricer.bundles.jobs == job).any(axis=1)] = NEVER
+        return price
+
+    @cached_property
+    def _conflict(self) -> NDArray[np.bool_]:
+        """Which two bundles share a job (bundles, bundles)."""
+        bundles = self.pricer.bundles
+        has = np.zeros((len(bundles), len(self.pricer.ready_s)), np.float32)
+        for k in range(bundles.jobs.shape[1]):
+            here = np.flatnonzero(bundles.jobs[:, k] >= 0)
+            has[here, bundles.jobs[here, k]] = 1
+        return np.asarray((has @ has.T) > 0)
+
+    @cached_property
+    def open_cost(self) -> Ints:
+        """What leaving the jobs of each bundle open would cost (bundles,)."""
+        jobs = self.pricer.bundles.jobs
+        return np.asarray(np.where(jobs >= 0, self.pricer.open_cost[jobs], 0).sum(axis=1))
+
+    def start(self) -> Columns:
+        """Return the cheapest columns of each bundle, and all of drivers who are bound for a store."""
+        nothing = np.zeros(len(self.pricer.place)), np.zeros(len(self.pricer.ready_s))
+        bound = np.nonzero((self._firsts < NEVER) & (self.pricer.heading_to != NOWHERE)[:, None])
+        return self._most_wanted(*nothing, extra=bound)
+
+    def missing(self, driver_price: NDArray[np.float64], job_price: NDArray[np.float64], below: float) -> Columns:
+        """Return new columns whose reduced cost by these prices (drivers,), (jobs,) is below a bound.
+
+        Below nothing are those that would lower the relaxation: none are left when it is best.
+        """
+        return self._most_wanted(driver_price, job_price, below=below)
+
+    def _most_wanted(
+        self,
+        driver_price: NDArray[np.float64],
+        job_price: NDArray[np.float64],
+        *,
+        below: float = np.inf,
+        extra: tuple[Ints, ...] = (),
+    ) -> Columns:
+        pricer = self.pricer
+        jobs = pricer.bundles.jobs
+        worth = self.open_cost + np.where(jobs >= 0, job_price[jobs], 0).sum(axis=1)
+        alone = np.where(self._firsts < NEVER, self._firsts - worth - driver_price[:, None], np.inf)
+        driver, first = _lowest(alone, self._keep, below=below)
+        if extra:
+            driver, first = np.concatenate((driver, extra[0])), np.concatenate((first, extra[1]))
+        after_driver, after_first = _lowest(alone.T, self._after_each, below=np.inf)[::-1]
+        order = np.lexsort((after_first, after_driver))
+        after_driver, after_first = after_driver[order], after_first[order]
+        again, second = self._follow_ons(alone, worth, after_driver, after_first, below)
+        return self._new(
+            np.concatenate((driver, after_driver[again])),
+            np.concatenate((first, after_first[again])),
+            np.concatenate((np.full(len(first), -1), second)),
+        )
+
+    def _follow_ons(
+        self, alone: NDArray[np.float64], worth: Ints, driver: Ints, first: Ints, below: float
+    ) -> tuple[Ints, Ints]:
+        """Return (row, bundle) pairs: what could come after which of these first trips."""
+        if not len(driver):
+            return driver, first
+        trip = self.pricer.route(driver, (first,))
+        price = self.pricer.all_trips(driver, trip.end_place, trip.end_s)
+        price[~self._allowed[driver] | self._conflict[first]] = NEVER
+        both = np.where(price < NEVER, price - worth + alone[driver, first][:, None], np.inf)
+        rows, second = _lowest(both, self._keep, below=below)
+        best = _best_of_each(both, driver)
+        of_driver, seconds = _lowest(np.take_along_axis(both, best, axis=0), self._keep, below=below)
+        return np.concatenate((rows, best[of_driver, seconds])), np.concatenate((second, seconds))
+
+    def _new(self, driver: Ints, first: Ints, second: Ints) -> Columns:
+        """Return those columns that were not made before, priced term by term."""
+        width = len(self.pricer.bundles) + 1
+        key: Ints = np.unique((driver * width + first) * width + second + 1)
+        key = key[~np.isin(key, self._key)]
+        self._key = np.concatenate((self._key, key))
+        driver, first, second = key // (width * width), key // width % width, key % width - 1
+        priced = self.pricer.route(driver, (first, second))
+        good = priced.feasible > 0
+        return Columns(driver[good], first[good], second[good], _only(priced, good))
 
 
-def nearest_pairs(pricer: Pricer, found: Ints) -> Columns:
-    """Return a column for each job and each of its nearest drivers (jobs, k): what a big market starts from."""
-    allowed = eligible(pricer.problem)
-    job = np.repeat(np.arange(len(found)), found.shape[1])
-    driver = found.ravel()
+def together(a: Columns, b: Columns) -> Columns:
+    """Return the columns of both."""
+    terms = {name: np.concatenate((values, b.priced.terms[name])) for name, values in a.priced.terms.items()}
+    priced = Priced(
+        terms,
+        np.concatenate((a.priced.start_by_s, b.priced.start_by_s)),
+        np.concatenate((a.priced.end_s, b.priced.end_s)),
+        np.concatenate((a.priced.end_place, b.priced.end_place)),
+        np.concatenate((a.priced.feasible, b.priced.feasible)),
+    )
+    return Columns(
+        np.concatenate((a.driver, b.driver)),
+        np.concatenate((a.first, b.first)),
+        np.concatenate((a.second, b.second)),
+        priced,
+    )
+
+
+def pairs(pricer: Pricer, drivers: Ints, jobs: Ints, count: int) -> Columns:
+    """Return a column for each of these jobs and each of its nearest of these drivers: what a big market is made of."""
+    found = pricer.problem.legs.near(pricer.place[drivers], pricer.pickup[jobs], count)
+    if found is None:
+        found = np.broadcast_to(np.arange(len(drivers)), (len(jobs), len(drivers)))
+    job = np.repeat(jobs, found.shape[1])
+    driver = drivers[found.ravel()]
     bound = pricer.heading_to[driver]
-    good = allowed[driver, job] & ((bound == NOWHERE) | (bound == pricer.pickup[job]))
+    good = pricer.eligible[driver, job] & ((bound == NOWHERE) | (bound == pricer.pickup[job]))
     driver, job = driver[good], job[good]
     priced = pricer.route(driver, (job,))
-    good = (priced.feasible > 0) & (priced.terms["empty_travel"] <= REACH_MAX_S * pricer.problem.weights.empty_travel)
+    good = priced.feasible > 0
     return Columns(driver[good], job[good], np.full(int(good.sum()), -1), _only(priced, good))
 
 
@@ -66,86 +184,22 @@ def _only(priced: Priced, good: NDArray[np.bool_]) -> Priced:
     return Priced(terms, priced.start_by_s[good], priced.end_s[good], priced.end_place[good], priced.feasible[good])
 
 
-def _allowed(pricer: Pricer) -> NDArray[np.bool_]:
-    """Return who may take which bundle whole (drivers, bundles), the way there not yet looked at."""
-    bundles, jobs = pricer.bundles, eligible(pricer.problem)
-    allowed = np.ones((len(jobs), len(bundles)), bool)
-    for k in range(bundles.jobs.shape[1]):
-        allowed &= (bundles.jobs[:, k] < 0) | jobs[:, bundles.jobs[:, k]]
-    allowed &= pricer.stack_max[:, None] >= bundles.size
-    return allowed
-
-
-def _quick(
-    pricer: Pricer, driver: Ints, place: Ints, at_s: Ints, allowed: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], Ints]:
-    """Return a quick price of every bundle after every start (starts, bundles), and the way there in seconds."""
-    bundles, weights, half_pickup = pricer.bundles, pricer.problem.weights, pricer.problem.half_services()[0]
-    pickups, number = np.unique(bundles.pickup, return_inverse=True)
-    way = pricer.problem.legs.seconds(place[:, None], pickups[None, :], pricer.vehicle[driver][:, None])[:, number]
-    picked = np.maximum(at_s[:, None] + way + half_pickup, bundles.ready_s)
-    price = (weights.delay * bundles.size) * picked.astype(np.float64)
-    price += (pricer.per_second() + weights.empty_travel) * way
-    price += pricer.share[driver][:, None] * bundles.size
-    if pricer.dedicated is not None:
-        for k in range(bundles.jobs.shape[1]):
-            price += np.where(bundles.jobs[:, k] >= 0, pricer.dedicated[driver][:, bundles.jobs[:, k]], 0)
-    bad = ~allowed | (picked > pricer.off_s[driver][:, None]) | (way > REACH_MAX_S)
-    price[bad] = NEVER
-    return price, way
-
-
-def _lowest(price: NDArray[np.float64], keep: int) -> tuple[Ints, Ints]:
-    """Return the (row, column) of each column's `keep` lowest prices."""
+def _lowest(price: NDArray[np.float64], keep: int, *, below: float) -> tuple[Ints, Ints]:
+    """Return the (row, column) of each column's `keep` lowest finite prices below a bound."""
     if price.shape[0] > keep:
         rows = np.argpartition(price, keep - 1, axis=0)[:keep]
     else:
         rows = np.broadcast_to(np.arange(price.shape[0])[:, None], price.shape)
     columns = np.broadcast_to(np.arange(price.shape[1]), rows.shape)
-    good = price[rows, columns] < NEVER
+    good = price[rows, columns] < below
     return rows[good].astype(np.int64), columns[good].astype(np.int64)
 
 
-def _firsts(pricer: Pricer, allowed: NDArray[np.bool_], limits: Limits) -> tuple[Ints, Ints]:
-    everyone = np.arange(len(pricer.place))
-    price, _ = _quick(pricer, everyone, pricer.place, pricer.free_s, allowed)
-    bound = pricer.heading_to >= 0
-    price[bound[:, None] & (pricer.heading_to[:, None] != pricer.bundles.pickup)] = NEVER
-    for d, somebody in enumerate(pricer.problem.drivers):
-        for job in somebody.keeps:
-            price[d, ~(pricer.bundles.jobs == job).any(axis=1)] = NEVER
-    keep = max(KEEP_MIN, limits.columns_max // (3 * max(1, len(pricer.bundles))))
-    driver, first = _lowest(price, keep)
-    own_driver, own_first = np.nonzero((price < NEVER) & bound[:, None])
-    key: Ints = np.unique(
-        np.concatenate((driver, own_driver)) * len(pricer.bundles) + np.concatenate((first, own_first))
-    )
-    return key // max(1, len(pricer.bundles)), key % max(1, len(pricer.bundles))
+def _best_of_each(price: NDArray[np.float64], driver: Ints) -> Ints:
+    """Return each driver's cheapest row for every bundle (drivers, bundles); rows are sorted by driver.
 
-
-def _follow_ons(
-    pricer: Pricer,
-    allowed: NDArray[np.bool_],
-    limits: Limits,
-    driver: Ints,
-    first: Ints,
-    price: Ints,
-    alone: Priced,
-) -> tuple[Ints, Ints]:
-    """Return (column, bundle) pairs: what could come after which column."""
-    bundles = pricer.bundles
-    if not len(driver):
-        return driver, first
-    per_driver = max(4, limits.columns_max // (4 * max(1, len(pricer.place))))
-    order = np.lexsort((price // bundles.size[first], driver))
-    rank = np.arange(len(order)) - np.searchsorted(driver[order], driver[order], side="left")
-    after = np.sort(order[rank < per_driver])
-    quick, _ = _quick(pricer, driver[after], alone.end_place[after], alone.end_s[after], allowed[driver[after]])
-    has = np.zeros((len(bundles), len(pricer.ready_s)), np.float32)
-    for k in range(bundles.jobs.shape[1]):
-        here = np.flatnonzero(bundles.jobs[:, k] >= 0)
-        has[here, bundles.jobs[here, k]] = 1
-    quick[(has @ has.T)[first[after]] > 0] = NEVER
-    keep = max(KEEP_MIN, limits.columns_max // (3 * max(1, len(bundles))))
-    rows, second = _lowest(quick, keep)
-    return after[rows], second
+    Without it a few drivers who are free early would be everybody's only choice, and work beyond them nobody's.
+    """
+    starts = np.flatnonzero(np.diff(driver, prepend=-1))
+    ends = np.append(starts[1:], len(driver))
+    return np.stack([start + price[start:end].argmin(axis=0) for start, end in zip(starts, ends, strict=True)])

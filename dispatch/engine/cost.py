@@ -12,9 +12,11 @@ from functools import cached_property
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from dispatch.engine.bundles import Bundles
-from dispatch.engine.problem import UNASSIGNED_S, Ints, Problem
+from dispatch.engine.candidates import eligible
+from dispatch.engine.problem import NEVER, REACH_MAX_S, UNASSIGNED_S, Ints, Problem
 
 TERMS = ("delay", "lateness", "driver_time", "empty_travel", "dedicated_first", "fairness")
 
@@ -71,6 +73,11 @@ class Pricer:
         self.vehicles = np.unique(self.vehicle) if len(drivers) else np.zeros(1, np.int64)
 
     @cached_property
+    def eligible(self) -> NDArray[np.bool_]:
+        """Who may do what by rule (drivers, jobs)."""
+        return eligible(self.problem)
+
+    @cached_property
     def floor_s(self) -> Ints:
         """When a private driver waiting at the store would be at each job's door (jobs,)."""
         half_pickup, half_dropoff = self.problem.half_services()
@@ -78,18 +85,24 @@ class Pricer:
         return np.asarray(self.ready_s + half_pickup + np.min(ways, axis=0) + half_dropoff, np.int64)
 
     @cached_property
-    def _inner(self) -> Ints:
-        """Seconds to each door of a bundle from the stop before it (vehicles, bundles, 3)."""
+    def door_after_s(self) -> Ints:
+        """Seconds from the moment of pickup to the moment at each door (vehicles, bundles, 3), and at last to leaving.
+
+        The last axis has four entries: three doors (0 where there is none) and the driver's being free again.
+        """
+        half_pickup, half_dropoff = self.problem.half_services()
         jobs = self.bundles.jobs
-        out = np.zeros((int(self.vehicles.max()) + 1, *jobs.shape), np.int64)
+        out = np.zeros((int(self.vehicles.max()) + 1, len(jobs), jobs.shape[1] + 1), np.int64)
         for vehicle in self.vehicles:
-            before = self.bundles.pickup
+            place, now = self.bundles.pickup.copy(), np.full(len(jobs), half_pickup)
             for k in range(jobs.shape[1]):
                 here = np.flatnonzero(jobs[:, k] >= 0)
                 door = self.dropoff[jobs[here, k]]
-                out[vehicle, here, k] = self.problem.legs.seconds(before[here], door, np.full(1, vehicle))
-                before = before.copy()
-                before[here] = door
+                now[here] += self.problem.legs.seconds(place[here], door, np.full(1, vehicle)) + half_dropoff
+                out[vehicle, here, k] = now[here]
+                now[here] += half_dropoff
+                place[here] = door
+            out[vehicle, :, -1] = now
         return out
 
     @cached_property
@@ -147,28 +160,42 @@ class Pricer:
         return Priced(terms, start_by_s, at_s, place, feasible.astype(np.int64))
 
     def _trip(self, driver: Ints, bundle: Ints, place: Ints, at_s: Ints) -> Priced:
-        """Price one bundle from a place and time on."""
-        half_pickup, half_dropoff = self.problem.half_services()
+        """Price bundles from a place and time on; all arguments broadcast to one shape."""
+        half_pickup, _ = self.problem.half_services()
         weights, vehicle = self.problem.weights, self.vehicle[driver]
         way = self.problem.legs.seconds(place, self.bundles.pickup[bundle], vehicle)
         picked = np.maximum(at_s + way + half_pickup, self.bundles.ready_s[bundle])
         start = picked - half_pickup - way
-        now, delay, late = picked + half_pickup, np.zeros_like(picked), np.zeros_like(picked)
+        after = self.door_after_s[vehicle, bundle]
+        delay, late = np.zeros_like(picked), np.zeros_like(picked)
         for k in range(self.bundles.jobs.shape[1]):
             job = self.bundles.jobs[bundle, k]
-            there = job >= 0
-            door = now + self._inner[vehicle, bundle, k] + half_dropoff
-            delay += np.where(there, np.maximum(0, door - self.floor_s[job]), 0)
-            late += np.where(there, np.maximum(0, door - self.promised_s[job]), 0)
-            now = np.where(there, door + half_dropoff, now)
-        busy = np.maximum(0, np.minimum(now, np.maximum(self.off_s[driver], start)) - start)
+            if not (job >= 0).any():
+                break
+            door = picked + after[..., k]
+            delay += np.where(job >= 0, np.maximum(0, door - self.floor_s[job]), 0)
+            late += np.where(job >= 0, np.maximum(0, door - self.promised_s[job]), 0)
+        end = picked + after[..., -1]
+        busy = np.maximum(0, np.minimum(end, np.maximum(self.off_s[driver], start)) - start)
         terms = {
             "delay": weights.delay * delay,
             "lateness": weights.lateness * late,
             "driver_time": self.per_second() * busy,
             "empty_travel": weights.empty_travel * way,
         }
-        return Priced(terms, start, now, self.end_place[bundle], (picked <= self.off_s[driver]).astype(np.int64))
+        feasible = (picked <= self.off_s[driver]) & (way <= REACH_MAX_S)
+        return Priced(terms, start, end, self.end_place[bundle], feasible.astype(np.int64))
+
+    def all_trips(self, driver: Ints, place: Ints, at_s: Ints) -> Ints:
+        """Return the price of every bundle from each place and time on (starts, bundles); `NEVER` where it can't be."""
+        bundles = np.arange(len(self.bundles))[None, :]
+        trip = self._trip(driver[:, None], bundles, place[:, None], at_s[:, None])
+        price = trip.total + self.share[driver][:, None] * self.bundles.size
+        if self.dedicated is not None:
+            for k in range(self.bundles.jobs.shape[1]):
+                job = self.bundles.jobs[:, k]
+                price += np.where(job >= 0, self.dedicated[driver[:, None], job], 0)
+        return np.where(trip.feasible > 0, price, NEVER)
 
     @cached_property
     def open_cost(self) -> Ints:

@@ -7,9 +7,11 @@ same question gets the same answer.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from dispatch.engine.problem import Ints
@@ -18,54 +20,92 @@ GAP_FIRST: Final = 60_000.0
 WHOLE: Final = 1e-6
 
 
-def pick(cost: Ints, rows: Ints, columns: Ints, height: int, work: float) -> Ints:
-    """Return the numbers of the columns with the least sum that share no row; `rows`/`columns` are the ones' places.
+@dataclass(frozen=True, slots=True)
+class Relaxed:
+    """An optimum of the linear relaxation: each column's share (n,) and reduced cost (n,), each row's price (m,)."""
 
-    Costs are negative: not to pick costs nothing. Raises `RuntimeError` when a solver fails.
-    """
-    if not len(cost):
-        return np.zeros(0, np.int64)
-    value, bound, reduced = _relax(cost, rows, columns, height)
+    value: NDArray[np.float64]
+    reduced: NDArray[np.float64]
+    row_price: NDArray[np.float64]
+    objective: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ones:
+    """Where the ones are: entry (rows[i], columns[i]); `height` rows in all."""
+
+    rows: Ints
+    columns: Ints
+    height: int
+
+
+def pick(cost: Ints, ones: Ones, relaxed: Relaxed, work: float) -> Ints:
+    """Return the numbers of the columns with the least sum of costs that share no row; nothing costs nothing."""
+    value = relaxed.value
     if not ((value > WHOLE) & (value < 1 - WHOLE)).any():
         return np.flatnonzero(value > 0.5)
-    gap = GAP_FIRST
+    floor = _round(cost, ones, value)
+    gap = min(GAP_FIRST, float(cost[floor].sum()) - relaxed.objective)
     while True:
-        near = np.flatnonzero(reduced <= gap)
-        chosen, proven = _choose(cost, rows, columns, near, work)
-        left = float(cost[chosen].sum()) - bound
+        near = np.flatnonzero(relaxed.reduced <= gap)
+        chosen, proven = _choose(cost, ones, near, floor, work)
+        left = float(cost[chosen].sum()) - relaxed.objective
         if left <= gap or not proven or len(near) == len(cost):
             return chosen
         gap = left + 1
 
 
-def _relax(cost: Ints, rows: Ints, columns: Ints, height: int) -> tuple[Ints, float, Ints]:
+def relax(cost: Ints, ones: Ones) -> Relaxed:
+    """Solve the linear relaxation; raises `RuntimeError` when GLOP fails."""
     from ortools.linear_solver.python import model_builder_helper as helper
 
-    matrix = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(height, len(cost)))
+    matrix = csr_matrix((np.ones(len(ones.rows)), (ones.rows, ones.columns)), shape=(ones.height, len(cost)))
     model: Any = helper.ModelBuilderHelper()  # its stubs have the arrays' type parameters swapped
     nothing, one = np.zeros(len(cost)), np.ones(len(cost))
-    least = np.full(height, -np.inf)
-    model.fill_model_from_sparse_data(nothing, one, cost.astype(np.float64), least, np.ones(height), matrix)
+    least, most = np.full(ones.height, -np.inf), np.ones(ones.height)
+    model.fill_model_from_sparse_data(nothing, one, cost.astype(np.float64), least, most, matrix)
     solver = helper.ModelSolverHelper("glop")
     solver.solve(model)
     if not solver.has_solution():
         raise RuntimeError("GLOP found no solution of a relaxation that always has one")
-    return np.asarray(solver.variable_values()), float(solver.objective_value()), np.asarray(solver.reduced_costs())
+    return Relaxed(
+        np.asarray(solver.variable_values()),
+        np.asarray(solver.reduced_costs()),
+        np.asarray(solver.dual_values()),
+        float(solver.objective_value()),
+    )
 
 
-def _choose(cost: Ints, rows: Ints, columns: Ints, near: Ints, work: float) -> tuple[Ints, bool]:
+def _round(cost: Ints, ones: Ones, value: NDArray[np.float64]) -> Ints:
+    """Return a pick made from the relaxed one: what it takes most of first, then what saves most."""
+    at: list[list[int]] = [[] for _ in range(len(cost))]
+    for row, column in zip(ones.rows.tolist(), ones.columns.tolist(), strict=True):
+        at[column].append(row)
+    used: set[int] = set()
+    taken = []
+    for column in np.lexsort((cost, -np.round(value, 6))).tolist():
+        if used.isdisjoint(at[column]):
+            used.update(at[column])
+            taken.append(column)
+    return np.array(taken, np.int64)
+
+
+def _choose(cost: Ints, ones: Ones, near: Ints, floor: Ints, work: float) -> tuple[Ints, bool]:
     from ortools.sat.python import cp_model
 
     model = cp_model.CpModel()
     taken = {int(number): model.new_bool_var("") for number in near}
     at_row: dict[int, list[cp_model.IntVar]] = {}
-    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+    for row, column in zip(ones.rows.tolist(), ones.columns.tolist(), strict=True):
         if column in taken:
             at_row.setdefault(row, []).append(taken[column])
     for together in at_row.values():
         if len(together) > 1:
             model.add_at_most_one(together)
     model.minimize(sum(int(cost[number]) * variable for number, variable in taken.items()))
+    hinted = set(floor.tolist())
+    for number, variable in taken.items():
+        model.add_hint(variable, number in hinted)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 0
@@ -73,6 +113,8 @@ def _choose(cost: Ints, rows: Ints, columns: Ints, near: Ints, work: float) -> t
     solver.parameters.max_deterministic_time = work
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        raise RuntimeError(f"CP-SAT ended with {solver.status_name(status)}")
+        return floor, False
     chosen = np.array([number for number, variable in taken.items() if solver.value(variable)], np.int64)
+    if cost[chosen].sum() > cost[floor].sum():
+        chosen = floor
     return chosen, status == cp_model.OPTIMAL

@@ -21,6 +21,8 @@ STACK_MAX: Final = 3
 REACH_MAX_S: Final = 3_600
 UNASSIGNED_S: Final = 12_000
 """Leaving a job open for now costs as much as delaying it by this: more than any driver in reach does."""
+NEVER: Final = 2**60
+"""The price of what can't be."""
 KEPT: Final = 10**9
 """What it would cost to take away work that was promised to a driver; no plan pays it."""
 
@@ -94,8 +96,9 @@ class Job(msgspec.Struct, frozen=True):
 class Limits(msgspec.Struct, frozen=True):
     """How much work an answer may take; counted in columns and solver steps, never in wall time, so that it repeats."""
 
-    columns_max: int = 6_000
-    solver_work: float = 1.0
+    columns_max: int = 4_000
+    rounds: int = 3
+    solver_work: float = 0.3
     pairs_max: int = 400_000
 
 
@@ -119,6 +122,10 @@ class Problem(msgspec.Struct, frozen=True):
     lead_s: int = 0
     demand: tuple[tuple[int, float], ...] = ()
     left_out: dict[str, int] = {}
+
+    def promised(self) -> dict[int, int]:
+        """Return job → driver for the work that is promised already."""
+        return {job: number for number, driver in enumerate(self.drivers) for job in driver.keeps}
 
     def usual_vehicle(self) -> Ints:
         """Return the vehicle (1,) by which ways are judged before it is known who goes."""

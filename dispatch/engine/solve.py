@@ -11,18 +11,20 @@ import msgspec
 import numpy as np
 
 from dispatch.engine.bundles import Bundles, make_bundles
-from dispatch.engine.columns import Columns, make_columns, nearest_pairs
+from dispatch.engine.columns import Columns, Market, pairs, together
 from dispatch.engine.cost import Pricer
 from dispatch.engine.explain import Explanation, explain
 from dispatch.engine.greedy import jobs_of, open_costs, take_greedily
 from dispatch.engine.matching import match
-from dispatch.engine.packing import pick
+from dispatch.engine.packing import Ones, pick, relax
 from dispatch.engine.plan import Plan, plan_of
 from dispatch.engine.problem import KEPT, Ints, Limits, Problem
 from dispatch.engine.reposition import advise
 from dispatch.engine.verify import verify
 
 NEAREST_IN_BIG: Final = 16
+NEARLY: Final = 6_000.0
+"""The last round also makes columns that are dearer by so little: a whole pick needs more than a relaxed one."""
 USUAL: Final = Limits()
 
 
@@ -31,12 +33,7 @@ def solve(problem: Problem, limits: Limits = USUAL) -> Plan:
     if not problem.jobs or not problem.drivers:
         nobody = tuple(range(len(problem.jobs)))
         return Plan((), nobody, 0, "none", advise(problem, set()))
-    pricer, columns = _columns(problem, limits)
-    plans = [plan_of(pricer, columns, take_greedily(pricer, columns), "greedy")]
-    if (columns.second >= 0).any() or (pricer.bundles.size[columns.first] > 1).any():
-        plans.append(plan_of(pricer, columns, _pack(pricer, columns, limits), "packing"))
-    else:
-        plans.append(plan_of(pricer, columns, match(pricer, columns), "matching"))
+    plans = make_plans(problem, limits)
     for plan in sorted(plans, key=lambda plan: plan.objective):
         if not verify(problem, plan):
             busy = {route.driver for route in plan.routes}
@@ -50,28 +47,60 @@ def solve_and_explain(problem: Problem, limits: Limits = USUAL) -> tuple[Plan, l
     return plan, explain(problem, plan)
 
 
-def _columns(problem: Problem, limits: Limits) -> tuple[Pricer, Columns]:
-    """Return the columns: all that is promising, or in a big market each job with its nearest drivers."""
+def make_plans(problem: Problem, limits: Limits) -> list[Plan]:
+    """Return the greedy plan and a better one, not yet verified."""
     if len(problem.drivers) * len(problem.jobs) > limits.pairs_max:
-        pricer = Pricer(problem, Bundles(problem, [(number,) for number in range(len(problem.jobs))]))
-        found = problem.legs.near(pricer.place, pricer.pickup, NEAREST_IN_BIG)
-        if found is not None:
-            return pricer, nearest_pairs(pricer, found)
+        return _match_nearest(problem, limits)
     pricer = Pricer(problem, make_bundles(problem))
-    return pricer, make_columns(pricer, limits)
+    market = Market(pricer, limits)
+    columns = market.start()
+    greedy = plan_of(pricer, columns, take_greedily(pricer, columns), "greedy")
+    columns, chosen = _pack(market, columns, limits)
+    return [greedy, plan_of(pricer, columns, chosen, "packing")]
 
 
-def _pack(pricer: Pricer, columns: Columns, limits: Limits) -> Ints:
-    jobs = jobs_of(pricer, columns)
-    saving = columns.priced.total - open_costs(pricer, jobs)
-    for driver in pricer.problem.drivers:
-        for kept in driver.keeps:
-            saving[(jobs == kept).any(axis=1)] -= KEPT
-    worth = np.flatnonzero(saving < 0)
-    mine = jobs[worth]
-    there = mine >= 0
-    rows = np.concatenate((columns.driver[worth], len(pricer.place) + mine[there]))
-    numbers = np.concatenate((np.arange(len(worth)), np.repeat(np.arange(len(worth)), there.sum(axis=1))))
-    used, dense = np.unique(rows, return_inverse=True)
-    chosen = pick(saving[worth], dense, numbers, len(used), limits.solver_work)
-    return worth[chosen]
+def _match_nearest(problem: Problem, limits: Limits) -> list[Plan]:
+    """Return plans of one job each: with the nearest drivers, then wider around the jobs that found nobody."""
+    pricer = Pricer(problem, Bundles(problem, [(number,) for number in range(len(problem.jobs))]))
+    open_jobs, idle = np.arange(len(problem.jobs)), np.arange(len(problem.drivers))
+    columns = pairs(pricer, idle, open_jobs, NEAREST_IN_BIG)
+    greedy = plan_of(pricer, columns, take_greedily(pricer, columns), "greedy")
+    chosen = match(pricer, columns)
+    for _ in range(limits.rounds):
+        open_jobs = np.setdiff1d(open_jobs, columns.first[chosen])
+        idle = np.setdiff1d(idle, columns.driver[chosen])
+        if not len(open_jobs) or not len(idle):
+            break
+        columns = together(columns, pairs(pricer, idle, open_jobs, NEAREST_IN_BIG))
+        chosen = match(pricer, columns)
+        open_jobs, idle = np.arange(len(problem.jobs)), np.arange(len(problem.drivers))
+    return [greedy, plan_of(pricer, columns, chosen, "matching")]
+
+
+def _pack(market: Market, columns: Columns, limits: Limits) -> tuple[Columns, Ints]:
+    """Return all columns that were made in the end, and the numbers of those picked."""
+    pricer = market.pricer
+    drivers = len(pricer.place)
+    for round_number in range(limits.rounds + 1):
+        jobs = jobs_of(pricer, columns)
+        saving = columns.priced.total - open_costs(pricer, jobs)
+        for driver in pricer.problem.drivers:
+            for kept in driver.keeps:
+                saving[(jobs == kept).any(axis=1)] -= KEPT
+        worth = np.flatnonzero(saving < 0)
+        mine = jobs[worth]
+        there = mine >= 0
+        rows = np.concatenate((columns.driver[worth], drivers + mine[there]))
+        numbers = np.concatenate((np.arange(len(worth)), np.repeat(np.arange(len(worth)), there.sum(axis=1))))
+        ones = Ones(rows, numbers, drivers + len(pricer.ready_s))
+        if not len(worth):
+            return columns, worth
+        relaxed = relax(saving[worth], ones)
+        if round_number < limits.rounds:
+            below = NEARLY if round_number == limits.rounds - 1 else -0.5
+            more = market.missing(relaxed.row_price[:drivers], relaxed.row_price[drivers:], below)
+            if len(more.driver):
+                columns = together(columns, more)
+                continue
+        break
+    return columns, worth[pick(saving[worth], ones, relaxed, limits.solver_work)]

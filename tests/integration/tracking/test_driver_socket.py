@@ -268,6 +268,7 @@ async def test_a_proof_that_is_no_picture_is_refused(onward: Onward, image: byte
         await driver.goes_online(60.1721, 24.9451)
         delivery = await create_delivery(onward, onward.world.verde)
         await driver.answers(await driver.is_offered(), "accept")
+        await driver.reports(delivery["id"], "en_route_to_pickup", "arrived_at_pickup", "picked_up")
         headers = {**onward.as_(onward.world.pool[0].token), "Content-Type": "image/jpeg"}
         path = f"/api/v1/driver/deliveries/{delivery['id']}/proof"
         async with onward.http.post(path, data=image, headers=headers) as reply:

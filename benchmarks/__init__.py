@@ -1,0 +1,1 @@
+"""What is measured: `onward bench NAME` runs one, and prints JSON as its last line."""

@@ -1,0 +1,74 @@
+"""`onward bench`: each command runs one benchmark, shows a table, and prints one line of JSON last."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from onward.errors import Refused
+
+app = typer.Typer(no_args_is_help=True, help="Measure: a table, and JSON as the last line.")
+console = Console(stderr=True)
+OnlyJson = Annotated[bool, typer.Option("--json", help="No table, only the line of JSON.")]
+
+
+@app.command()
+def mdrp(
+    folder: Annotated[Path, typer.Argument(help="A folder of instances of grubhub/mdrplib, at any depth.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write each solution below this folder, for mdrplib's checker.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="How many processes; 0 for one a core.")] = 0,
+    only_json: OnlyJson = False,
+) -> None:
+    """Play whole days of the Meal Delivery Routing Problem through the dispatch engine."""
+    from benchmarks import mdrp as bench
+
+    folders = bench.instances(folder)
+    if not folders:
+        raise Refused(f"There is no instance below {folder}: get them from https://github.com/grubhub/mdrplib.")
+    with Progress(console=console) as progress:
+        task = progress.add_task("playing", total=len(folders))
+        results = bench.play_all(folders, out, jobs or os.cpu_count() or 1, lambda _: progress.advance(task))
+    means = bench.summary(results)
+    if not only_json:
+        table = Table("instance", "orders", *bench.FIGURES, "epoch_cpu_ms_max")
+        rows: list[dict[str, Any]] = [*results, {"instance": f"mean of {len(results)}", "orders": "", **means}]
+        for row in rows:
+            table.add_row(*(_cell(row[str(column.header)]) for column in table.columns))
+        console.print(table)
+    _print({"bench": "mdrp", **means})
+
+
+@app.command()
+def tick(
+    open_jobs: Annotated[int, typer.Option("--open", help="Deliveries without a driver.")] = 100,
+    drivers: Annotated[int, typer.Option(help="Drivers.")] = 70,
+    seeds: Annotated[int, typer.Option(help="How many random cities; figures are medians and means over them.")] = 5,
+    only_json: OnlyJson = False,
+) -> None:
+    """Measure one dispatch tick: CPU of each phase, and quality against greedy and against Hungarian rounds."""
+    from benchmarks import dispatch_tick as bench
+
+    found = bench.measure(open_jobs, drivers, seeds)
+    if not only_json:
+        table = Table("method", "objective (1 = greedy)", "CPU ms", "late minutes")
+        for name, row in found["methods"].items():
+            table.add_row(name, _cell(row["objective_to_greedy"]), _cell(row["cpu_ms"]), _cell(row["delay_min"]))
+        console.print(table)
+    _print({"bench": "tick", **found})
+
+
+def _cell(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _print(result: dict[str, Any]) -> None:
+    typer.echo(msgspec.json.encode(result))
