@@ -1,0 +1,172 @@
+"""Offers under every race: whatever happens at the same moment, and whoever crashes, one winner and nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from dispatch import offers, service
+from dispatch.service import NewDelivery, Place
+from kernel.db import AWAY, Connection, Database, Reason
+from kernel.errors import Problem
+from kernel.ids import Kind, new_id, show
+from kernel.machine import IllegalTransition
+from tests.support.world import World
+
+INTERLEAVINGS = 1_000
+SEED = 11
+CRASHES = 0.25
+CRASH_WITHIN_S = 0.006
+NOW = datetime.now(UTC)
+LATER = NOW + timedelta(seconds=31)
+
+Act = Callable[[], Awaitable[object]]
+
+
+async def make(db: Database, world: World) -> UUID:
+    store = Place("Rosso", "Yrjönkatu 1", world.rosso.lat, world.rosso.lng)
+    new = NewDelivery(
+        id=new_id(),
+        operator_id=world.operator_id,
+        business_id=world.rosso.id,
+        pickup=store,
+        dropoff=Place("Eva", "Mannerheimintie 1", world.rosso.lat, world.rosso.lng),
+        distance_m=100,
+        fee_minor=100,
+        driver_pay_minor=100,
+        currency="EUR",
+        ready_at=NOW,
+        promised_at=LATER,
+        uses_shared_pool=True,
+    )
+    async with db.platform_tx(Reason.ADMIN) as con:
+        await service.create(con, new, NOW)
+    return new.id
+
+
+async def send(db: Database, world: World, driver_id: UUID, delivery_ids: list[UUID]) -> UUID | None:
+    async with db.platform_tx(Reason.DISPATCH_TICK) as con:
+        return await offers.send(
+            con,
+            operator_id=world.operator_id,
+            driver_id=driver_id,
+            deliveries=[(delivery_id, 1) for delivery_id in delivery_ids],
+            terms={"deliveries": [show(Kind.DELIVERY, delivery_id) for delivery_id in delivery_ids]},
+            now=NOW,
+        )
+
+
+async def at_once(chance: random.Random, acts: list[Act]) -> None:
+    """Let them all happen at the same time; some processes crash in the middle."""
+
+    async def run(act: Act, crash_after_s: float | None) -> None:
+        with contextlib.suppress(Problem, IllegalTransition, TimeoutError, *AWAY):
+            async with asyncio.timeout(crash_after_s):
+                await act()
+
+    crashes = [chance.uniform(0, CRASH_WITHIN_S) if chance.random() < CRASHES else None for _ in acts]
+    await asyncio.gather(*(run(act, crash) for act, crash in zip(acts, crashes, strict=True)))
+
+
+async def platform(db: Database, work: Callable[[Connection], Awaitable[object]]) -> None:
+    async with db.platform_tx(Reason.ADMIN) as con:
+        await work(con)
+
+
+async def check(db: Database, delivery_ids: list[UUID], what: str) -> None:
+    async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
+        rows = await con.fetch(
+            """SELECT d.id, d.status, d.driver_id, d.version,
+                 ARRAY(SELECT o.driver_id FROM offer_deliveries od JOIN offers o ON o.id = od.offer_id
+                       WHERE od.delivery_id = d.id AND od.holds AND o.status = 'accepted') AS winners,
+                 (SELECT count(*) FROM offer_deliveries od WHERE od.delivery_id = d.id AND od.holds) AS holders,
+                 ARRAY(SELECT h.version FROM delivery_status_history h WHERE h.delivery_id = d.id ORDER BY 1) AS told
+               FROM deliveries d WHERE d.id = ANY($1)""",
+            delivery_ids,
+        )
+        busy = await con.fetch(
+            """SELECT dr.state, count(d.id) AS work FROM driver_profiles dr
+               LEFT JOIN deliveries d ON d.driver_id = dr.id AND d.status = 'assigned' GROUP BY dr.id"""
+        )
+        open_offers = await con.fetchval("SELECT count(*) FROM offers WHERE status = 'sent'")
+    assert len(rows) == len(delivery_ids), what
+    for row in rows:
+        assert row["status"] in ("pending", "assigned", "canceled"), (what, dict(row))
+        expected = [row["driver_id"]] if row["status"] == "assigned" else []
+        assert row["winners"] == expected, (what, dict(row))
+        assert row["holders"] == len(expected), (what, dict(row))
+        assert row["told"] == list(range(1, row["version"] + 1)), (what, dict(row))
+    assert all((row["state"] == "busy") == (row["work"] > 0) for row in busy), (what, [dict(row) for row in busy])
+    assert open_offers == 0, what
+
+
+async def test_a_thousand_interleavings_never_have_two_winners_nor_lose_a_delivery(db: Database, world: World) -> None:
+    """Accept, decline, expire, revoke, cancel and crash, in every mixture that chance finds."""
+    chance = random.Random(SEED)
+    drivers = [world.dedicated.id, *(driver.id for driver in world.pool)]
+    async with db.platform_tx(Reason.ADMIN) as con:
+        await con.execute("UPDATE driver_profiles SET state = 'available'")
+    for number in range(INTERLEAVINGS):
+        pair = [await make(db, world), await make(db, world)]
+        chance.shuffle(drivers)
+        mixed = [[pair[0]], pair, [pair[1]], pair[::-1]]
+
+        def sending(driver: UUID, wanted: list[UUID]) -> Act:
+            return lambda: send(db, world, driver, wanted)
+
+        await at_once(chance, [sending(d, chance.choice(mixed)) for d in drivers[: chance.randint(1, 4)]])
+        async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
+            sent = await con.fetch("SELECT id, driver_id FROM offers WHERE status = 'sent'")
+        acts: list[Act] = [lambda: platform(db, lambda con: offers.expire_due(con, LATER))]
+        for offer in sent:
+            acts += [_answer(db, offer, "accept"), _answer(db, offer, "accept"), _answer(db, offer, "decline")]
+        for delivery_id in pair:
+            acts += [_cancel(db, world, delivery_id), _revoke(db, delivery_id)]
+        await at_once(chance, chance.sample(acts, min(len(acts), chance.randint(2, 6))))
+        await _settle(db, pair)
+        await check(db, pair, f"interleaving {number} of seed {SEED}")
+        for delivery_id in pair:
+            with contextlib.suppress(IllegalTransition):
+                await _cancel(db, world, delivery_id)()
+        await _settle(db, pair)
+
+
+def _answer(db: Database, offer: Any, reply: str) -> Act:
+    async def act() -> None:
+        async with db.driver_tx(offer["driver_id"]) as con:
+            if reply == "accept":
+                await offers.accept(con, driver_id=offer["driver_id"], offer_id=offer["id"], now=NOW)
+            else:
+                await offers.decline(con, driver_id=offer["driver_id"], offer_id=offer["id"], reason="no", now=NOW)
+
+    return act
+
+
+def _cancel(db: Database, world: World, delivery_id: UUID) -> Act:
+    async def act() -> None:
+        async with db.tenant_tx(world.rosso.id) as con:
+            await service.cancel(con, delivery_id, reason="changed my mind", at=NOW)
+
+    return act
+
+
+def _revoke(db: Database, delivery_id: UUID) -> Act:
+    return lambda: platform(db, lambda con: offers.revoke_for(con, delivery_id, "dispatcher", NOW))
+
+
+async def _settle(db: Database, delivery_ids: list[UUID]) -> None:
+    """Do what the reactions to the events do, and let the clock close what is still open."""
+    async with db.platform_tx(Reason.ADMIN) as con:
+        for delivery_id in delivery_ids:
+            row = await con.fetchrow("SELECT status, driver_id FROM deliveries WHERE id = $1", delivery_id)
+            assert row is not None
+            if row["status"] == "canceled":
+                await offers.revoke_for(con, delivery_id, "canceled", NOW)
+                if row["driver_id"] is not None:
+                    await service.release_driver(con, row["driver_id"], NOW)
+        await offers.expire_due(con, LATER)
