@@ -39,8 +39,8 @@ class Market:
         self.pricer = pricer
         self._limits = limits
         bundles = pricer.bundles
-        self._keep = max(KEEP_MIN, limits.columns_max // (4 * max(1, len(bundles))))
-        self._after_each = max(4, limits.columns_max // (4 * max(1, len(pricer.place))))
+        self._keep = max(KEEP_MIN, limits.columns_max // (8 * max(1, len(bundles))))
+        self._after_each = max(4, limits.columns_max // (16 * max(1, len(pricer.place))))
         self._key: Ints = np.zeros(0, np.int64)
 
     @cached_property

@@ -15,7 +15,7 @@ from geo.travel import CROW_FLIES, Vehicle
 
 VEHICLES: Final = tuple(Vehicle)
 """A driver's `vehicle` is a number in here."""
-ALL_PAIRS_MAX: Final = 1_000_000
+ALL_PAIRS_MAX: Final = 50_000
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from dispatch.engine.problem import Problem
 HORIZON_S: Final = 1_800
 THERE_AND_BACK: Final = 1.6
 """Driving for one job as a share of the way from store to door: there, and on to the next store."""
-LOAD_FROM: Final = 0.7
-PRICE_PER_LOAD: Final = 50.0
+LOAD_FROM: Final = 0.9
+PRICE_PER_LOAD: Final = 100.0
 PRICE_MAX: Final = 600
 
 

@@ -1,4 +1,4 @@
-"""The best one-to-one matching on sparse arcs: OR-Tools' min-cost flow, exact for these costs.
+"""The best one-to-one matching on sparse arcs: OR-Tools' min-cost flow, exact to the second.
 
 source → driver (capacity 1) → job (capacity 1) → sink, with a bypass that leaves a job open at its price. For markets
 too big for bundles: measured against a dense assignment it is faster beyond a few hundred drivers and needs no matrix.
@@ -6,11 +6,16 @@ too big for bundles: measured against a dense assignment it is faster beyond a f
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from dispatch.engine.columns import Columns
 from dispatch.engine.cost import Pricer
 from dispatch.engine.problem import Ints
+
+SECOND: Final = 100
+"""Whole seconds are near enough for a big market, and the flow is found sooner."""
 
 
 def match(pricer: Pricer, columns: Columns) -> Ints:
@@ -25,7 +30,7 @@ def match(pricer: Pricer, columns: Columns) -> Ints:
     tails = np.concatenate((np.full(top_drivers, source), columns.driver, np.full(top_jobs, source), jobs))
     heads = np.concatenate((drivers, top_drivers + columns.first, jobs, np.full(top_jobs, sink)))
     free_drivers, free_jobs = np.zeros(top_drivers, np.int64), np.zeros(top_jobs, np.int64)
-    costs = np.concatenate((free_drivers, columns.priced.total, pricer.open_cost, free_jobs))
+    costs = np.concatenate((free_drivers, columns.priced.total, pricer.open_cost, free_jobs)) // SECOND
     flow = min_cost_flow.SimpleMinCostFlow()
     numbers = flow.add_arcs_with_capacity_and_unit_cost(
         tails.astype(np.int32), heads.astype(np.int32), np.ones(len(tails), np.int64), costs

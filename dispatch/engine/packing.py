@@ -16,7 +16,8 @@ from scipy.sparse import csr_matrix
 
 from dispatch.engine.problem import Ints
 
-GAP_FIRST: Final = 60_000.0
+GAP_FIRST: Final = 8_000.0
+GAP_STEP: Final = 2
 WHOLE: Final = 1e-6
 
 
@@ -45,14 +46,15 @@ def pick(cost: Ints, ones: Ones, relaxed: Relaxed, work: float) -> Ints:
     if not ((value > WHOLE) & (value < 1 - WHOLE)).any():
         return np.flatnonzero(value > 0.5)
     floor = _round(cost, ones, value)
-    gap = min(GAP_FIRST, float(cost[floor].sum()) - relaxed.objective)
+    worst = float(cost[floor].sum()) - relaxed.objective + 1
+    gap = min(GAP_FIRST, worst)
     while True:
         near = np.flatnonzero(relaxed.reduced <= gap)
         chosen, proven = _choose(cost, ones, near, floor, work)
-        left = float(cost[chosen].sum()) - relaxed.objective
-        if left <= gap or not proven or len(near) == len(cost):
+        left = float(cost[chosen].sum()) - relaxed.objective + 1
+        if left <= gap or gap >= worst or not proven:
             return chosen
-        gap = left + 1
+        floor, gap = chosen, min(GAP_STEP * gap, left)
 
 
 def relax(cost: Ints, ones: Ones) -> Relaxed:

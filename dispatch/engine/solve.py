@@ -23,6 +23,8 @@ from dispatch.engine.reposition import advise
 from dispatch.engine.verify import verify
 
 NEAREST_IN_BIG: Final = 16
+WIDER: Final = 2
+WIDEN_BY: Final = 4
 NEARLY: Final = 6_000.0
 """The last round also makes columns that are dearer by so little: a whole pick needs more than a relaxed one."""
 USUAL: Final = Limits()
@@ -50,7 +52,7 @@ def solve_and_explain(problem: Problem, limits: Limits = USUAL) -> tuple[Plan, l
 def make_plans(problem: Problem, limits: Limits) -> list[Plan]:
     """Return the greedy plan and a better one, not yet verified."""
     if len(problem.drivers) * len(problem.jobs) > limits.pairs_max:
-        return _match_nearest(problem, limits)
+        return _match_nearest(problem)
     pricer = Pricer(problem, make_bundles(problem))
     market = Market(pricer, limits)
     columns = market.start()
@@ -59,21 +61,20 @@ def make_plans(problem: Problem, limits: Limits) -> list[Plan]:
     return [greedy, plan_of(pricer, columns, chosen, "packing")]
 
 
-def _match_nearest(problem: Problem, limits: Limits) -> list[Plan]:
+def _match_nearest(problem: Problem) -> list[Plan]:
     """Return plans of one job each: with the nearest drivers, then wider around the jobs that found nobody."""
     pricer = Pricer(problem, Bundles(problem, [(number,) for number in range(len(problem.jobs))]))
-    open_jobs, idle = np.arange(len(problem.jobs)), np.arange(len(problem.drivers))
-    columns = pairs(pricer, idle, open_jobs, NEAREST_IN_BIG)
+    jobs, drivers = np.arange(len(problem.jobs)), np.arange(len(problem.drivers))
+    columns = pairs(pricer, drivers, jobs, NEAREST_IN_BIG)
     greedy = plan_of(pricer, columns, take_greedily(pricer, columns), "greedy")
     chosen = match(pricer, columns)
-    for _ in range(limits.rounds):
-        open_jobs = np.setdiff1d(open_jobs, columns.first[chosen])
-        idle = np.setdiff1d(idle, columns.driver[chosen])
+    for wider in range(1, WIDER + 1):
+        open_jobs = np.setdiff1d(jobs, columns.first[chosen])
+        idle = np.setdiff1d(drivers, columns.driver[chosen])
         if not len(open_jobs) or not len(idle):
             break
-        columns = together(columns, pairs(pricer, idle, open_jobs, NEAREST_IN_BIG))
+        columns = together(columns, pairs(pricer, idle, open_jobs, NEAREST_IN_BIG * WIDEN_BY**wider))
         chosen = match(pricer, columns)
-        open_jobs, idle = np.arange(len(problem.jobs)), np.arange(len(problem.drivers))
     return [greedy, plan_of(pricer, columns, chosen, "matching")]
 
 
