@@ -120,21 +120,21 @@ async def _decisions(con: Connection, delivery_id: UUID, principal: Principal) -
 
 def _decision(row: Record, known: dict[UUID, str]) -> DecisionView:
     why = row["explanation"]
-    chosen = why["chosen"] or {"terms": {}, "total": None}
+    chosen = why["chosen"] or {"terms": {}, "total": 0}
     return DecisionView(
         at=row["at"],
         outcome=row["outcome"],
         driver_id=show_or_none(Kind.DRIVER, row["driver_id"]),
         driver_name=known.get(row["driver_id"]),
-        terms=chosen["terms"],
-        total=chosen["total"],
+        terms=_seconds(chosen["terms"]),
+        total=round(chosen["total"] / 100) if why["chosen"] else None,
         runners_up=[
             CandidateView(
                 driver_id=ids.show(Kind.DRIVER, UUID(other["driver_id"])),
                 driver_name=known.get(UUID(other["driver_id"])),
-                total=other["total"],
+                total=round(other["total"] / 100),
                 to_pickup_s=other["to_pickup_s"],
-                terms=other["terms"],
+                terms=_seconds(other["terms"]),
                 took_other_job=other["took_other_job"],
             )
             for other in why["runners_up"]
@@ -142,6 +142,11 @@ def _decision(row: Record, known: dict[UUID, str]) -> DecisionView:
         excluded=why["excluded"],
         method=why["method"],
     )
+
+
+def _seconds(terms: dict[str, int]) -> dict[str, int]:
+    """Return the engine's hundredths as whole weighted seconds, which people can read."""
+    return {name: round(cost / 100) for name, cost in terms.items()}
 
 
 async def get_platform_metrics(ctx: Ctx) -> PlatformMetrics:

@@ -116,7 +116,7 @@ async def decline(con: Connection, *, driver_id: UUID, offer_id: UUID, reason: s
     if offer["status"] == OfferStatus.DECLINED:
         return
     await _close(con, offer, OfferEvent.DECLINE, now, reason)
-    await _give_back(con, offer_id, now, narrow=True)
+    await _give_back(con, offer_id, now, narrow=True, unpin=True)
 
 
 async def expire_due(con: Connection, now: datetime) -> int:
@@ -127,7 +127,7 @@ async def expire_due(con: Connection, now: datetime) -> int:
     )
     for offer in due:
         await _close(con, offer, OfferEvent.EXPIRE, now)
-        await _give_back(con, offer["id"], now)
+        await _give_back(con, offer["id"], now, unpin=True)
     return len(due)
 
 
@@ -192,13 +192,17 @@ async def _close(con: Connection, offer: Record, happened: OfferEvent, now: date
     await _tell(con, after, _EVENTS[status], now)
 
 
-async def _give_back(con: Connection, offer_id: UUID, now: datetime, *, narrow: bool = False) -> None:
+async def _give_back(
+    con: Connection, offer_id: UUID, now: datetime, *, narrow: bool = False, unpin: bool = False
+) -> None:
     for held in await _deliveries(con, offer_id):
         if narrow:
             await act_for(con, held["business_id"])
         row = await service.lock(con, held["delivery_id"])
         if row["status"] == DeliveryStatus.OFFERED and held["holds"]:
             await service.advance(con, row, DeliveryEvent.OFFER_LOST, source="system", at=now)
+            if unpin:
+                await con.execute("UPDATE deliveries SET pinned_driver_id = NULL WHERE id = $1", row["id"])
     await con.execute("UPDATE offer_deliveries SET holds = false WHERE offer_id = $1 AND holds", offer_id)
 
 

@@ -142,6 +142,8 @@ async def advance(
         """UPDATE deliveries SET status = $2, version = version + 1, driver_id = $3, status_reason = $4,
              attempts = attempts + CASE WHEN $2 = 'offered' THEN 1 ELSE 0 END,
              unassigned_reason = CASE WHEN $2 IN ('pending', 'offered') THEN unassigned_reason END,
+             planned_at = CASE WHEN $2 = 'pending' THEN planned_at END,
+             pinned_driver_id = CASE WHEN $2 IN ('pending', 'offered') THEN pinned_driver_id END,
              assigned_at = CASE WHEN $2 = 'assigned' THEN $5 WHEN $2 = 'pending' THEN NULL ELSE assigned_at END,
              picked_up_at = CASE WHEN $2 = 'picked_up' THEN $5 ELSE picked_up_at END,
              finished_at = CASE WHEN $6 THEN $5 ELSE finished_at END
@@ -331,6 +333,20 @@ async def _driver_event(con: Connection, driver_id: UUID, happened: DriverEvent,
     return state.value
 
 
+async def unassign(con: Connection, row: Record, *, reason: str, at: datetime) -> Record:
+    """Take a locked delivery away from its driver before he picked it up; raises `IllegalTransition` afterwards."""
+    driver_id = row["driver_id"]
+    row = await advance(con, row, DeliveryEvent.UNASSIGN, source="dispatcher", at=at, reason=reason)
+    await _let_go(con, row["id"])
+    await release_driver(con, driver_id, at)
+    return row
+
+
+async def _let_go(con: Connection, delivery_id: UUID) -> None:
+    await con.execute("UPDATE offer_deliveries SET holds = false WHERE delivery_id = $1 AND holds", delivery_id)
+    await con.execute("UPDATE stops SET driver_id = NULL, route_position = NULL WHERE delivery_id = $1", delivery_id)
+
+
 # --- what a business does ----------------------------------------------------------------------------------------
 
 
@@ -340,6 +356,5 @@ async def cancel(con: Connection, delivery_id: UUID, *, reason: str, at: datetim
     if row["status"] == DeliveryStatus.CANCELED:
         return row
     row = await advance(con, row, DeliveryEvent.CANCEL, source=source, at=at, reason=reason)
-    await con.execute("UPDATE offer_deliveries SET holds = false WHERE delivery_id = $1 AND holds", delivery_id)
-    await con.execute("UPDATE stops SET driver_id = NULL, route_position = NULL WHERE delivery_id = $1", delivery_id)
+    await _let_go(con, delivery_id)
     return row

@@ -32,6 +32,7 @@ from kernel.outbox import emit
 from tracking.live import STALE_AFTER_MS, LivePositions
 
 PERIOD_S: Final = 1.0
+PLAN_CHANGE_MIN_S: Final = 120
 SETTLE_S: Final = 0.05
 LEAD_S: Final = 900
 OFFER_LEAD_S: Final = 240
@@ -43,7 +44,8 @@ FAIRNESS_WINDOW_H: Final = 8
 
 _JOBS: Final = """
 SELECT d.id, d.business_id, d.version, d.ready_at, d.promised_at, d.uses_shared_pool, d.created_at, d.driver_pay_minor,
-       d.tip_minor, d.currency, d.distance_m, d.unassigned_reason, b.name AS business_name, b.stack_max,
+       d.tip_minor, d.currency, d.distance_m, d.unassigned_reason,
+       d.pinned_driver_id, d.kept_from, b.name AS business_name, b.stack_max,
        p.lat AS p_lat, p.lng AS p_lng, p.name AS p_name, p.address AS p_address,
        q.lat AS q_lat, q.lng AS q_lng, q.address AS q_address,
        ARRAY(SELECT o.driver_id FROM offer_deliveries od JOIN offers o ON o.id = od.offer_id
@@ -154,7 +156,7 @@ class Dispatcher:
         pickups = [Point(row["p_lat"], row["p_lng"]) for row in jobs]
         asked = [row for row in drivers if row["has_offer"]]
         found = await self._live.nearest(operator_id, pickups, count=NEAREST_COUNT + len(asked))
-        near = {driver for place in found for driver, _ in place}
+        near = {driver for place in found for driver, _ in place} | {row["pinned_driver_id"] for row in jobs}
         wanted = [row for row in drivers if not row["has_offer"] and (row["id"] in near or row["pool"] == "dedicated")]
         seen = await self._live.positions(operator_id, [row["id"] for row in wanted])
         oldest_ms = to_ms(now) - STALE_AFTER_MS
@@ -186,7 +188,8 @@ class Dispatcher:
                     uses_shared_pool=row["uses_shared_pool"],
                     waited_s=max(0, round((now - row["created_at"]).total_seconds())),
                     stack_max=row["stack_max"],
-                    declined=frozenset(row["declined"]),
+                    declined=frozenset((*row["declined"], *row["kept_from"])),
+                    pinned_to=row["pinned_driver_id"],
                 )
                 for row, pickup in zip(jobs, pickups, strict=True)
             ),
@@ -264,10 +267,6 @@ REASONS: Final[dict[str, str]] = {
 
 def _in_words(explanation: Explanation) -> str:
     """Return why nobody was offered this delivery."""
-    if explanation.chosen is not None:
-        if explanation.after or explanation.chosen.took_other_job:
-            return "Planned: a driver takes it after the work before."
-        return "Planned: a driver is told shortly before it is ready."
     if explanation.runners_up:
         return "The drivers in reach were given more urgent deliveries."
     counts = sorted(explanation.excluded.items(), key=lambda item: -item[1])
@@ -277,19 +276,27 @@ def _in_words(explanation: Explanation) -> str:
 
 
 async def _note_open(con: Connection, operator_id: UUID, row: Record, explanation: Explanation, now: datetime) -> None:
-    """Say on the board why a delivery has no driver yet, when the reason is another than before."""
-    reason = _in_words(explanation)
+    """Say on the board when a driver will be asked, or why there is none, when that is another than before."""
+    planned_at, reason = None, None
+    if explanation.chosen is None:
+        reason = _in_words(explanation)
+    else:
+        planned_at = max(now, now + timedelta(seconds=explanation.start_by_s - OFFER_LEAD_S))
     changed = await con.fetchval(
-        """UPDATE deliveries SET unassigned_reason = $3
-           WHERE id = $1 AND version = $2 AND status = 'pending' AND unassigned_reason IS DISTINCT FROM $3
+        """UPDATE deliveries SET unassigned_reason = $3, planned_at = $4
+           WHERE id = $1 AND version = $2 AND status = 'pending'
+             AND (unassigned_reason IS DISTINCT FROM $3 OR (planned_at IS NULL) <> ($4::timestamptz IS NULL)
+                  OR abs(extract(epoch FROM planned_at - $4)) > $5)
            RETURNING 1""",
         row["id"],
         row["version"],
         reason,
+        planned_at,
+        PLAN_CHANGE_MIN_S,
     )
     if not changed:
         return
-    if explanation.chosen is None:
+    if reason is not None:
         await _keep_decision(con, operator_id, row, explanation, None, now)
     await emit(
         con,
@@ -300,7 +307,7 @@ async def _note_open(con: Connection, operator_id: UUID, row: Record, explanatio
             business_id=row["business_id"],
             subject=row["id"],
             sequence=row["version"],
-            data={"unassigned_reason": reason},
+            data={"unassigned_reason": reason, "planned_at": planned_at},
         ),
     )
 

@@ -203,6 +203,8 @@ class BoardViews:
             "eta": eta,
             "offer": offer,
             "attempts": row["attempts"],
+            "planned_at": row["planned_at"],
+            "pinned_driver_id": show_or_none(Kind.DRIVER, row["pinned_driver_id"]),
             "reason": row["unassigned_reason"] or row["status_reason"] or None,
             "tracking_url": self._links.path(row["business_id"], row["id"]),
             "timeline": row["timeline"],

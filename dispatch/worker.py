@@ -55,6 +55,7 @@ class OpenJob(msgspec.Struct, frozen=True):
     waited_s: int
     stack_max: int
     declined: frozenset[UUID]
+    pinned_to: UUID | None = None
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -123,6 +124,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
             uses_shared_pool=job.uses_shared_pool,
             stack_max=job.stack_max,
             not_by=job.declined,
+            pinned_to=job.pinned_to,
         )
         for job in question.jobs
     )

@@ -21,6 +21,7 @@ class Permission(StrEnum):
     DELIVERIES_READ = "deliveries.read"
     DELIVERIES_WRITE = "deliveries.write"
     BOARD_READ = "board.read"
+    DISPATCH = "dispatch"
     ORDERS_READ = "orders.read"
     ORDERS_WRITE = "orders.write"
     CATALOG_WRITE = "catalog.write"

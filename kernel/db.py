@@ -65,6 +65,7 @@ class Reason(StrEnum):
     AUTHENTICATE = "authenticate"
     RESOLVE_STOREFRONT = "resolve_storefront"
     DISPATCH_TICK = "dispatch_tick"
+    DISPATCHER = "dispatcher"
     OFFER_EXPIRY = "offer_expiry"
     LIVE_ETA = "live_eta"
     OUTBOX_RELAY = "outbox_relay"

@@ -37,7 +37,7 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
         e.ORDER_CANCELED: (Consumer("dispatch.order_ended", dispatch.on_order_ended), customer),
         e.DELIVERY_CREATED: (plan, show),
         e.DELIVERY_OFFERED: (show,),
-        e.DELIVERY_UNASSIGNED: (plan, show),
+        e.DELIVERY_UNASSIGNED: (plan, show, route),
         e.DELIVERY_ASSIGNED: (show, route),
         e.DELIVERY_EN_ROUTE_TO_PICKUP: (show, route),
         e.DELIVERY_ARRIVED_AT_PICKUP: (show, route),

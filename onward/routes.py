@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dispatch import board_api, deliveries_api, driver_api
+from dispatch import board_api, deliveries_api, dispatcher_api, driver_api
 from finance import api as finance
 from kernel.http import Route
 from storefront_api.catalog import api as catalog
@@ -20,6 +20,7 @@ ROUTES: tuple[Route, ...] = (
     *orders.ROUTES,
     *deliveries_api.ROUTES,
     *board_api.ROUTES,
+    *dispatcher_api.ROUTES,
     *driver_api.ROUTES,
     *tracking.ROUTES,
     *finance.ROUTES,

@@ -12,6 +12,7 @@ BUSINESS_STAFF: Final = frozenset(
         Permission.DELIVERIES_READ,
         Permission.DELIVERIES_WRITE,
         Permission.BOARD_READ,
+        Permission.DISPATCH,
         Permission.ORDERS_READ,
         Permission.ORDERS_WRITE,
     }
@@ -20,7 +21,13 @@ BUSINESS_OWNER: Final = BUSINESS_STAFF | {Permission.CATALOG_WRITE, Permission.F
 
 PERMISSIONS: Final[dict[str, frozenset[Permission]]] = {
     "platform_admin": frozenset(
-        {Permission.SIGNED_IN, Permission.BOARD_READ, Permission.PLATFORM_READ, Permission.PLATFORM_WRITE}
+        {
+            Permission.SIGNED_IN,
+            Permission.BOARD_READ,
+            Permission.DISPATCH,
+            Permission.PLATFORM_READ,
+            Permission.PLATFORM_WRITE,
+        }
     ),
     "business_owner": BUSINESS_OWNER,
     "dispatcher": BUSINESS_STAFF,

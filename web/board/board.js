@@ -7,7 +7,7 @@ import { t } from "../shared/messages.js";
 import { leave, token } from "../shared/session.js";
 import { DriverMark, Icon, LinkState, ThemeSwitch, api, html, render } from "../shared/ui.js";
 import { List } from "./list.js";
-import { Panel } from "./panel.js";
+import { Panel, Undo } from "./panel.js";
 import { DONE, board, colors, deliveryOf, driverOf, filters, link, numbers, said, selected, silentDrivers, wayOf } from "./state.js";
 
 const IN_TIME_GOAL = 0.9, NARROW_PX = 820, PANEL_PX = 420, FRAME_PX = 44;
@@ -123,7 +123,7 @@ function Board() {
     <header class="top"><h1><img src="/web/shared/icon.svg" alt=""/><span>${name}</span></h1><${Numbers}/>
       <${LinkState} link=${link}/><${ThemeSwitch}/><button class="btn icon quiet" aria-label=${t("sign_out")} title=${t("sign_out")} onClick=${signOut}><${Icon} name="out"/></button>
       <p class="sr">${t("keys_hint")}</p></header>
-    <${List} pick=${pick}/><${MapArea}/><${Panel} pick=${pick}/>
+    <${List} pick=${pick}/><${MapArea}/><${Panel} pick=${pick}/><${Undo}/>
     <div class="sr" role="status" aria-live="polite">${said}</div></div>`;
 }
 render(html`<${Board}/>`, document.getElementById("app"));

@@ -13,6 +13,7 @@ export function StatusBadge({ d }) {
 }
 export function whoHasIt(d) {
   if (d.status === "offered") return t("offered_to", { name: d.offer?.driver_name ?? t("a_pool_driver") });
+  if (d.status === "pending" && d.planned_at) return t("planned", { time: time(d.planned_at) });
   if (d.status === "pending") return t("waiting", { time: duration(waited_s(d)) });
   return d.driver_name ?? "";
 }

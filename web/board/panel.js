@@ -45,7 +45,43 @@ function CancelDialog({ d, close }) {
     <p role="alert">${wrong}</p>
     <div class="actions"><button class="btn" type="button" onClick=${() => ref.current.close()}>${t("keep")}</button><button class="btn danger main">${t("cancel")}</button></div></form></dialog>`;
 }
-const cancelling = signal(null);
+const cancelling = signal(null), assigning = signal(null);
+
+// A dispatcher's word: to this driver, or back to the engine. What was before is one button away for a while.
+const UNDO_MS = 10_000;
+const undo = signal(null);
+let undoTimer = 0;
+async function reassign(d, driver_id, words) {
+  const answer = await api(token, `/dispatch/deliveries/${d.id}/reassign`, { method: "POST", body: { driver_id } });
+  said.value = words;
+  clearTimeout(undoTimer);
+  undo.value = { words, back: () => reassign(d, answer.previous_driver_id, t("undone")).catch((error) => { said.value = error.message; }) };
+  undoTimer = setTimeout(() => { undo.value = null; }, UNDO_MS);
+}
+export function Undo() {
+  const last = undo.value;
+  if (!last) return null;
+  return html`<p class="undo">${last.words}<button class="btn" onClick=${() => { undo.value = null; last.back(); }}>${t("undo")}</button></p>`;
+}
+const RANK = { available: 0, busy: 1 };
+function AssignDialog({ d, close }) {
+  const ref = useRef(null), wrong = useSignal("");
+  useEffect(() => ref.current.showModal(), []);
+  const drivers = board.value.drivers.filter((one) => one.state in RANK && one.id !== d.driver_id)
+    .sort((a, b) => RANK[a.state] - RANK[b.state] || a.name.localeCompare(b.name));
+  const send = async (event) => {
+    event.preventDefault();
+    const id = new FormData(event.target).get("driver") || null;
+    const words = id ? t("given_to", { code: d.short_code, name: driverOf(id)?.name ?? "" }) : t("given_back", { code: d.short_code });
+    try { await reassign(d, id, words); close(); } catch (error) { wrong.value = said.value = error.message; }
+  };
+  return html`<dialog ref=${ref} onClose=${close} aria-labelledby="assign-title"><form onSubmit=${send}>
+    <h2 id="assign-title">${t("assign_title", { code: d.short_code })}</h2><p>${t("assign_hint")}</p>
+    <label class="field">${t("driver")}<select name="driver"><option value="">${t("engine_chooses")}</option>
+      ${drivers.map((one) => html`<option value=${one.id} key=${one.id}>${one.name} · ${t(`d_${one.state}`)} · ${t(`v_${one.vehicle}`)}${one.delivery_ids.length ? ` · ${one.delivery_ids.length}` : ""}</option>`)}</select></label>
+    <p role="alert">${wrong}</p>
+    <div class="actions"><button class="btn" type="button" onClick=${() => ref.current.close()}>${t("close")}</button><button class="btn main">${t("assign")}</button></div></form></dialog>`;
+}
 
 function Head({ title, children, pick }) {
   const ref = useRef(null);
@@ -71,12 +107,15 @@ function DeliveryPanel({ d, pick }) {
     <div class="driver">${driver
       ? html`<button class="card" onClick=${() => pick(driver.id)}><${DriverMark} state=${driver.state} silent=${silent}/><span><b>${driver.name}</b><small>${t(`v_${driver.vehicle}`)} · ${t(`pool_${driver.pool}`)}</small></span></button>`
       : html`<p class="card"><${DriverMark} state="offline"/><span><b>${d.driver_name ?? t("driver_none")}</b><small>${SEEKING.has(d.status) ? whoHasIt(d) : ""}</small></span></p>`}
-      ${d.reason && html`<p class="reason">${d.reason}</p>`}</div>
+      ${d.reason && html`<p class="reason">${d.reason}</p>`}
+      ${d.pinned_driver_id && html`<p class="soft">${t("pinned_to", { name: driverOf(d.pinned_driver_id)?.name ?? t("a_pool_driver") })}</p>`}</div>
     <dl class="facts"><dt>${t("items")}</dt><dd>${d.items || "–"}</dd><dt>${t("fee")}</dt><dd class="num">${money(d.fee_minor, d.currency)}${d.attempts > 1 ? ` · ${t("attempts", { n: d.attempts })}` : ""}</dd></dl>
     <div class="actions"><a class="btn" href=${d.tracking_url} target="_blank" rel="noopener">${t("tracking_page")}<${Icon} name="away"/></a>
+      ${open && !pickedUp(d) && html`<button class="btn" onClick=${() => { assigning.value = d.id; }}>${t("assign")}</button>`}
       ${mayCancel && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("cancel")}</button>`}</div>
     <${Why} d=${d}/>
     <section><h3>${t("timeline")}</h3><${Timeline} steps=${d.timeline} prefix="h_"/></section>
+    ${assigning.value === d.id && html`<${AssignDialog} d=${d} close=${() => { assigning.value = null; }}/>`}
     ${cancelling.value === d.id && html`<${CancelDialog} d=${d} close=${() => { cancelling.value = null; }}/>`}`;
 }
 function DriverPanel({ driver, pick }) {
