@@ -250,3 +250,54 @@ async def test_the_board_says_what_its_marks_mean_and_cuts_no_number_off(town: O
     await expect(page.get_by_text("on a break").first).to_be_in_viewport(ratio=1)
     assert await page.locator(".numbers").evaluate("e => e.scrollWidth - e.clientWidth") <= 0
     assert complaints == []
+
+
+async def test_a_dispatchers_morning(town: Onward, browser: Browser) -> None:
+    """200 deliveries, one given by hand and taken back, one driver sick, one rush; the browser has no complaint."""
+    page, complaints = await open_page(browser, DESK)
+    rosso, dora, pia = town.world.rosso, town.world.dedicated, town.world.pool[0]
+    async with courier(town, dora) as own, courier(town, pia) as other:
+        await own.goes_online(rosso.lat, rosso.lng)
+        made = await create_delivery(town, rosso)
+        await own.answers(await own.is_offered(), "accept")
+        for _ in range(199):
+            await create_delivery(town, rosso)
+        await page.goto(f"{town.url}/board/#{rosso.token}")
+        await expect(page.locator(".row")).to_have_count(200)
+        row = page.locator(f'[data-id="{made["id"]}"]')
+        await expect(row).to_contain_text("Dora")
+
+        # By hand: to Pia, who is far away, and back again.
+        await other.goes_online(60.180, 24.96)
+        first = page.locator(".row", has_text="waiting").first
+        code = await first.locator(".code").inner_text()
+        await page.keyboard.press("/")
+        await page.keyboard.type(code)
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Enter")
+        panel = page.get_by_role("complementary")
+        await panel.get_by_role("button", name="Assign").click()
+        await (
+            page.get_by_role("dialog")
+            .get_by_role("combobox")
+            .select_option(label="Dora Dedicated · busy · bicycle · 1")
+        )
+        await page.get_by_role("dialog").get_by_role("button", name="Assign").click()
+        await expect(panel).to_contain_text("Kept for Dora Dedicated")
+        await page.get_by_role("button", name="Undo").click()
+        await expect(panel).not_to_contain_text("Kept for")
+        await page.keyboard.press("Escape")
+        await page.locator(".search").fill("")
+
+        # Dora is sick: all that is not in her hands goes to others.
+        await row.click()
+        await panel.get_by_role("button", name="Dora").click()
+        await panel.get_by_role("button", name="Give all to others").click()
+        await expect(page.get_by_text("Dora Dedicated is relieved.").first).to_be_visible()
+        await expect(row).not_to_contain_text("Dora")
+
+        # A rush.
+        for _ in range(30):
+            await create_delivery(town, rosso)
+        await expect(page.locator(".row")).to_have_count(230)
+    assert complaints == []

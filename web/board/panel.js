@@ -58,6 +58,16 @@ async function reassign(d, driver_id, words) {
   undo.value = { words, back: () => reassign(d, answer.previous_driver_id, t("undone")).catch((error) => { said.value = error.message; }) };
   undoTimer = setTimeout(() => { undo.value = null; }, UNDO_MS);
 }
+// All of a driver's work that is not in his hands yet, at once; whatever could not be moved is told.
+async function relieve(driver) {
+  const mine = driver.delivery_ids.map(deliveryOf).filter((d) => d && !pickedUp(d));
+  const { data } = await api(token, "/dispatch/deliveries/reassign", { method: "POST", body: { items: mine.map((d) => ({ delivery_id: d.id })) } });
+  const wrong = data.filter((one) => !one.ok);
+  said.value = wrong.length ? t("moved_partly", { n: wrong.length, why: wrong[0].detail }) : t("moved_all", { name: driver.name });
+  clearTimeout(undoTimer);
+  undo.value = { words: said.value, back: () => api(token, "/dispatch/deliveries/reassign", { method: "POST", body: { items: mine.map((d) => ({ delivery_id: d.id, driver_id: driver.id })) } }).catch((error) => { said.value = error.message; }) };
+  undoTimer = setTimeout(() => { undo.value = null; }, UNDO_MS);
+}
 export function Undo() {
   const last = undo.value;
   if (!last) return null;
@@ -121,10 +131,12 @@ function DeliveryPanel({ d, pick }) {
 function DriverPanel({ driver, pick }) {
   const position = link.view.value.drivers.find((one) => one.id === driver.id)?.position;
   const silent = isSilent({ position }, now.value), seen = position && since(position.t, now.value);
+  const movable = driver.delivery_ids.map(deliveryOf).some((d) => d && !pickedUp(d));
   return html`<${Head} title=${driver.name} pick=${pick}><${DriverMark} state=${driver.state} silent=${silent}/><span>${t(`d_${driver.state}`)}</span><span>${t(`v_${driver.vehicle}`)} · ${t(`pool_${driver.pool}`)}</span></${Head}>
     <p class=${silent ? "reason" : "soft"}>${seen ? t(silent ? "silent_hint" : "seen", { time: seen }) : t("never_seen")}</p>
     <section><h3>${t("carries")}</h3>${driver.delivery_ids.length ? html`<ul class="carried">${driver.delivery_ids.map(deliveryOf).filter(Boolean).map((d) => html`
-      <li key=${d.id}><button class="card" onClick=${() => pick(d.id)}><span><b>${d.dropoff.address}</b><small>${d.short_code} · ${d.business_name}</small></span><${StatusBadge} d=${d}/></button></li>`)}</ul>` : html`<p class="soft">${t("nothing")}</p>`}</section>`;
+      <li key=${d.id}><button class="card" onClick=${() => pick(d.id)}><span><b>${d.dropoff.address}</b><small>${d.short_code} · ${d.business_name}</small></span><${StatusBadge} d=${d}/></button></li>`)}</ul>` : html`<p class="soft">${t("nothing")}</p>`}
+      ${movable && html`<div class="actions"><button class="btn" onClick=${() => relieve(driver).catch((error) => { said.value = error.message; })}>${t("relieve")}</button></div>`}</section>`;
 }
 export function Panel({ pick }) {
   const id = selected.value, d = id && deliveryOf(id), driver = id && driverOf(id);

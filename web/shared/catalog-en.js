@@ -46,7 +46,7 @@ export default {
   no_decision: "No decision yet.", assign: "Assign", assign_title: "Who brings {code}?",
   assign_hint: "The driver is asked as always and may decline. Before pickup you can give it to somebody else.",
   engine_chooses: "Somebody else, the dispatcher chooses", given_to: "{code} goes to {name}.", given_back: "{code} goes to somebody else.",
-  pinned_to: "Kept for {name}", undo: "Undo", undone: "As it was before.", tracking_page: "Customer's page", cancel: "Cancel delivery", cancel_title: "Cancel {code}?",
+  pinned_to: "Kept for {name}", undo: "Undo", relieve: "Give all to others", moved_all: "{name} is relieved.", moved_partly: "{n} could not be moved: {why}", undone: "As it was before.", tracking_page: "Customer's page", cancel: "Cancel delivery", cancel_title: "Cancel {code}?",
   cancel_hint: "The driver is told at once. This can't be taken back.", cancel_reason: "Reason, for the records",
   cancel_reason_default: "Canceled by the store", keep: "Keep it", attempts: "{n} offer so far|{n} offers so far",
   carries: "Carries", nothing: "Nothing at the moment", pool_dedicated: "own driver", pool_shared_pool: "shared pool",

@@ -44,7 +44,7 @@ export default {
   no_decision: "Ei vielä päätöstä.", assign: "Anna", assign_title: "Kuka vie {code}?",
   assign_hint: "Kuljettajalta kysytään kuten aina, ja hän voi hylätä. Ennen noutoa voit antaa sen toiselle.",
   engine_chooses: "Joku muu, järjestelmä valitsee", given_to: "{code}: {name} vie.", given_back: "{code}: joku muu vie.",
-  pinned_to: "Varattu: {name}", undo: "Kumoa", undone: "Kuten ennen.", tracking_page: "Asiakkaan sivu", cancel: "Peru toimitus", cancel_title: "Perutaanko {code}?",
+  pinned_to: "Varattu: {name}", undo: "Kumoa", relieve: "Anna kaikki muille", moved_all: "{name} on vapautettu.", moved_partly: "{n} ei voitu siirtää: {why}", undone: "Kuten ennen.", tracking_page: "Asiakkaan sivu", cancel: "Peru toimitus", cancel_title: "Perutaanko {code}?",
   cancel_hint: "Kuljettaja saa tiedon heti. Tätä ei voi kumota.", cancel_reason: "Syy muistiin",
   cancel_reason_default: "Kauppa perui", keep: "Älä peru", attempts: "{n} tarjous tähän mennessä|{n} tarjousta tähän mennessä",
   carries: "Kyydissä", nothing: "Ei mitään juuri nyt", pool_dedicated: "oma kuljettaja", pool_shared_pool: "yhteinen pooli",
