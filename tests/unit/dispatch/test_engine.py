@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from dispatch.engine.verify import verify
 
 SHOP, OTHER = UUID(int=1), UUID(int=2)
 PLACES = 14
+EXAMPLES = int(os.environ.get("ONWARD_EXAMPLES", "400"))
+"""ONWARD_EXAMPLES=10000 for a thorough run."""
 
 
 def town(seed: int = 0) -> PlaneLegs:
@@ -93,7 +96,7 @@ def problems(draw: st.DrawFn) -> Problem:
 
 
 @given(problems())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_every_plan_passes_the_checker_repeats_itself_and_is_never_worse_than_greedy(question: Problem) -> None:
     """Anytime: the better verified plan wins, and the same question gets the same answer also in another process."""
     plan = solve(question)
@@ -106,7 +109,7 @@ def test_every_plan_passes_the_checker_repeats_itself_and_is_never_worse_than_gr
 
 
 @given(problems(), st.integers(0, 9))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_another_driver_never_makes_the_plan_worse(question: Problem, at: int) -> None:
     """More hands, no worse an answer: nothing that could be done before is impossible now."""
     if not question.drivers:
@@ -116,7 +119,7 @@ def test_another_driver_never_makes_the_plan_worse(question: Problem, at: int) -
 
 
 @given(problems())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=EXAMPLES // 4, deadline=None)
 def test_little_work_gives_a_plan_too(question: Problem) -> None:
     """With hardly any columns allowed the answer is still verified and repeats itself."""
     tight = Limits(columns_max=10, solver_work=0.01, pairs_max=4)
