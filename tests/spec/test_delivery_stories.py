@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.support.people import courier, create_delivery, eventually, tracking_token, until, watcher
@@ -122,3 +123,49 @@ async def test_with_no_driver_the_board_says_why(onward: Onward) -> None:
         await board.sees(
             lambda o: o["deliveries"] and o["deliveries"][0]["reason"] == "No driver is on shift.", "the reason"
         )
+
+
+async def test_two_orders_of_one_store_go_in_one_offer_and_one_route(onward: Onward) -> None:
+    """To doors next to each other: one question, two pickups, two doors, pay for both; the second waits its turn."""
+    world = onward.world
+    async with courier(onward, world.dedicated) as dora:
+        made = [await create_delivery(onward, world.rosso) for _ in range(2)]
+        await dora.goes_online(world.rosso.lat, world.rosso.lng)
+        offer = await dora.is_offered()
+        assert set(offer["deliveries"]) == {one["id"] for one in made}
+        assert offer["pay_minor"] == sum(one["driver_pay_minor"] for one in made)
+        assert len(offer["dropoffs"]) == 2
+        await dora.answers(offer, "accept")
+        route = await until(
+            lambda: len((dora.last("route") or {"stops": []})["stops"]) == 4, "four stops", dora.changed
+        )
+        assert route
+        stops = dora.last("route")["stops"]  # type: ignore[index]
+        assert [stop["kind"] for stop in stops] == ["pickup", "pickup", "dropoff", "dropoff"]
+        assert [stop["delivery_id"] for stop in stops[2:]] == offer["deliveries"]
+        last = next(one for one in made if one["id"] == offer["deliveries"][1])
+        async with watcher(onward, tracking_token(last)) as customer:
+            await customer.sees(lambda o: o["stops_before"], "another stop comes first")
+            for delivery in offer["deliveries"]:
+                await dora.reports(delivery, "en_route_to_pickup", "arrived_at_pickup", "picked_up")
+            for delivery in offer["deliveries"]:
+                await dora.reports(delivery, "en_route_to_dropoff", "arrived_at_dropoff")
+                await dora.takes_photo(delivery)
+                await dora.reports(delivery, "delivered")
+            await customer.sees(lambda o: o["status"] == "delivered", "delivered")
+        async with watcher(onward, world.rosso.token) as board:
+            await board.sees(lambda o: o["drivers"][0]["state"] == "available", "the driver is free again")
+
+
+async def test_what_is_ready_later_is_planned_and_asked_for_in_time(onward: Onward) -> None:
+    """Ready in ten minutes and a driver at the door: nobody is bothered yet, and the board says when."""
+    world = onward.world
+    async with courier(onward, world.dedicated) as dora, watcher(onward, world.rosso.token) as board:
+        await dora.goes_online(world.rosso.lat, world.rosso.lng)
+        ready_at = datetime.now(UTC) + timedelta(minutes=10)
+        await create_delivery(onward, world.rosso, ready_at=ready_at.isoformat())
+        await board.sees(lambda o: o["deliveries"] and o["deliveries"][0]["planned_at"], "planned")
+        planned = board.object["deliveries"][0]["planned_at"].to_datetime()
+        assert timedelta(minutes=4) < planned - datetime.now(UTC) < timedelta(minutes=8)
+        assert board.object["deliveries"][0]["reason"] is None
+        assert dora.last("offer") is None
