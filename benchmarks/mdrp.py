@@ -21,6 +21,7 @@ from uuid import UUID
 
 import numpy as np
 from msgspec.structs import replace
+from ortools.sat.python import cp_model
 
 from dispatch.engine.legs import PlaneLegs
 from dispatch.engine.load import second_price
@@ -350,7 +351,8 @@ def write(day: Day, folder: Path) -> None:
 def play(folder: Path, out: Path | None = None) -> dict[str, float | str]:
     """Play one instance's day; return its name and figures. Raises `RuntimeError` when the checker finds a fault."""
     day = Day(load(folder))
-    solve(day.problem(0, day.instance.couriers[:1], day.instance.orders[:1]))  # load the solvers before the clock runs
+    cp_model.CpModel()  # the solvers are loaded before the clock runs
+    solve(day.problem(0, day.instance.couriers[:1], day.instance.orders[:1]))
     day.play()
     if faults := check(day):
         raise RuntimeError(f"{folder.name}: {faults[0]} ({len(faults)} faults)")

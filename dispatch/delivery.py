@@ -81,6 +81,7 @@ DELIVERY: Final = Machine[DeliveryStatus, DeliveryEvent](
 TRACKABLE_AFTER_H: Final = 24
 """How long a customer's link shows a finished delivery."""
 FINISHED: Final = frozenset({S.DELIVERED, S.CANCELED, S.RETURNED})
+BEFORE_PICKUP: Final = frozenset({S.ASSIGNED, S.EN_ROUTE_TO_PICKUP, S.ARRIVED_AT_PICKUP})
 WITH_DRIVER: Final = frozenset(
     {
         S.ASSIGNED,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from dispatch.delivery import WITH_DRIVER
+from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER
 from dispatch.planner import Planner
 from geo.eta import Eta, Leg, eta_chain, shown_range
 from geo.point import Point
@@ -21,7 +21,6 @@ CHANGE_MIN_S: Final = 120
 CHANGE_SHARE: Final = 0.2
 STOP_SERVICE_S: Final = 60
 ARRIVED: Final = {"p": "arrived_at_pickup", "q": "arrived_at_dropoff"}
-BEFORE_PICKUP: Final = ("assigned", "en_route_to_pickup", "arrived_at_pickup")
 
 _ACTIVE: Final = """
 SELECT d.id, d.operator_id, d.business_id, d.version, d.status, d.driver_id, d.ready_at, d.eta_dropoff_p50,

@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from dispatch import service
-from dispatch.delivery import DeliveryEvent, DeliveryStatus
+from dispatch.delivery import BEFORE_PICKUP, DeliveryEvent, DeliveryStatus
 from dispatch.offer import OFFER, OFFER_TTL_S, OfferEvent, OfferStatus
 from kernel import ids, metrics
 from kernel.db import Connection, Record, act_for, one
@@ -85,6 +85,8 @@ async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datet
     if offer["status"] == OfferStatus.SENT and offer["expires_at"] <= now:
         raise Problem("offer_gone", "The offer has expired.")
     await _close(con, offer, OfferEvent.ACCEPT, now)
+    order = [ids.parse(Kind.DELIVERY, name) for name in offer["terms"]["order"]]
+    await _check_joined(con, driver_id, order, [ids.parse(Kind.DELIVERY, n) for n in offer["terms"]["deliveries"]])
     for held in await _deliveries(con, offer_id):
         await act_for(con, held["business_id"])
         row = await service.lock(con, held["delivery_id"])
@@ -92,14 +94,26 @@ async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datet
             await service.advance(con, row, DeliveryEvent.ASSIGN, source="driver", at=now, driver_id=driver_id)
         except IllegalTransition:
             raise Problem("offer_gone", "The delivery was canceled.") from None
-    await _append_to_route(con, driver_id, [ids.parse(Kind.DELIVERY, name) for name in offer["terms"]["deliveries"]])
+    await _append_to_route(con, driver_id, order)
     await service.take_work(con, driver_id, now)
 
 
+async def _check_joined(con: Connection, driver_id: UUID, order: list[UUID], new: list[UUID]) -> None:
+    """Raise `offer_gone` when the driver has left the store with what this was to join."""
+    joined = sorted(set(order) - set(new))
+    rows = await con.fetch("SELECT driver_id, status FROM deliveries WHERE id = ANY($1) ORDER BY id FOR SHARE", joined)
+    there = [row for row in rows if row["driver_id"] == driver_id and row["status"] in BEFORE_PICKUP]
+    if len(there) < len(joined):
+        raise Problem("offer_gone", "You have left the store already.")
+
+
 async def _append_to_route(con: Connection, driver_id: UUID, delivery_ids: list[UUID]) -> None:
-    """Put new stops after those the driver has: all pickups, then the doors in the order that was planned."""
+    """Put these stops after the others the driver has: all pickups, then the doors in the order that was planned."""
     last = await con.fetchval(
-        "SELECT coalesce(max(route_position), 0) FROM stops WHERE driver_id = $1 AND done_at IS NULL", driver_id
+        """SELECT coalesce(max(route_position), 0) FROM stops
+           WHERE driver_id = $1 AND done_at IS NULL AND delivery_id <> ALL($2)""",
+        driver_id,
+        delivery_ids,
     )
     for kind in ("pickup", "dropoff"):
         for delivery_id in delivery_ids:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from dispatch import offers
-from dispatch.delivery import WITH_DRIVER
+from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER
 from dispatch.engine.explain import Candidate, Explanation
 from dispatch.offer import DECLINE_COOLDOWN_S
 from dispatch.planner import Planner
@@ -42,9 +42,9 @@ NEAREST_COUNT: Final = 24
 TICKS_KEPT: Final = 600
 FAIRNESS_WINDOW_H: Final = 8
 
-_JOBS: Final = """
+_DELIVERY: Final = """
 SELECT d.id, d.business_id, d.version, d.ready_at, d.promised_at, d.uses_shared_pool, d.created_at, d.driver_pay_minor,
-       d.tip_minor, d.currency, d.distance_m, d.unassigned_reason,
+       d.tip_minor, d.currency, d.distance_m, d.unassigned_reason, d.driver_id,
        d.pinned_driver_id, d.kept_from, b.name AS business_name, b.stack_max,
        p.lat AS p_lat, p.lng AS p_lng, p.name AS p_name, p.address AS p_address,
        q.lat AS q_lat, q.lng AS q_lng, q.address AS q_address,
@@ -54,11 +54,18 @@ FROM deliveries d
 JOIN businesses b ON b.id = d.business_id
 JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
 JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+"""
+
+_JOBS: Final = f"""{_DELIVERY}
 WHERE d.operator_id = $1 AND d.status = 'pending' AND d.ready_at <= $3
 ORDER BY d.unassigned_reason IS NOT NULL,
   row_number() OVER (PARTITION BY d.business_id, d.unassigned_reason IS NOT NULL ORDER BY d.created_at, d.id),
   d.created_at, d.id
 LIMIT $4
+"""
+
+_BEFORE_PICKUP: Final = f"""{_DELIVERY}
+WHERE d.operator_id = $1 AND d.status = ANY($3) ORDER BY d.driver_id, d.id
 """
 
 _DRIVERS: Final = """
@@ -143,16 +150,21 @@ class Dispatcher:
                 )
                 if not jobs:
                     return None
+                bound = await con.fetch(_BEFORE_PICKUP, operator_id, now, [s.value for s in BEFORE_PICKUP])
                 drivers = await con.fetch(
                     _DRIVERS, operator_id, now - timedelta(hours=FAIRNESS_WINDOW_H), [s.value for s in WITH_DRIVER]
                 )
-            question = await self._question(operator_id, jobs, drivers, now)
+            joining = _joinable(jobs, bound, drivers)
+            kept = [row for rows in joining.values() for row in rows]
+            question = await self._question(operator_id, jobs, kept, drivers, now)
         with metrics.tick_seconds.labels("plan").time():
             answer = await self._planner.answer(question)
         with metrics.tick_seconds.labels("commit").time():
             return await self._commit(operator_id, jobs, answer, now)
 
-    async def _question(self, operator_id: UUID, jobs: list[Record], drivers: list[Record], now: datetime) -> Question:
+    async def _question(
+        self, operator_id: UUID, jobs: list[Record], kept: list[Record], drivers: list[Record], now: datetime
+    ) -> Question:
         pickups = [Point(row["p_lat"], row["p_lng"]) for row in jobs]
         asked = [row for row in drivers if row["has_offer"]]
         found = await self._live.nearest(operator_id, pickups, count=NEAREST_COUNT + len(asked))
@@ -161,6 +173,9 @@ class Dispatcher:
         seen = await self._live.positions(operator_id, [row["id"] for row in wanted])
         oldest_ms = to_ms(now) - STALE_AFTER_MS
         fresh = [row for row in wanted if row["id"] in seen and seen[row["id"]].t_ms >= oldest_ms]
+        bound: dict[UUID, list[UUID]] = {}
+        for row in kept:
+            bound.setdefault(row["driver_id"], []).append(row["id"])
         left_out = {"busy": len(asked), "stale_position": len(wanted) - len(fresh)}
         return Question(
             now_ms=to_ms(now),
@@ -172,7 +187,8 @@ class Dispatcher:
                     pool=row["pool"],
                     business_priority={UUID(key): value for key, value in row["priorities"].items()},
                     jobs_done=row["jobs_done"],
-                    route=tuple(Point(lat, lng) for lat, lng in row["route"]),
+                    route=() if row["id"] in bound else tuple(Point(lat, lng) for lat, lng in row["route"]),
+                    keeps=tuple(bound.get(row["id"], ())),
                 )
                 for row in fresh
             ),
@@ -181,7 +197,7 @@ class Dispatcher:
                     id=row["id"],
                     business_id=row["business_id"],
                     version=row["version"],
-                    pickup=pickup,
+                    pickup=Point(row["p_lat"], row["p_lng"]),
                     dropoff=Point(row["q_lat"], row["q_lng"]),
                     ready_in_s=round((row["ready_at"] - now).total_seconds()),
                     promised_in_s=round((row["promised_at"] - now).total_seconds()),
@@ -191,7 +207,7 @@ class Dispatcher:
                     declined=frozenset((*row["declined"], *row["kept_from"])),
                     pinned_to=row["pinned_driver_id"],
                 )
-                for row, pickup in zip(jobs, pickups, strict=True)
+                for row in (*jobs, *kept)
             ),
             epoch_s=round(PERIOD_S),
             lead_s=OFFER_LEAD_S,
@@ -201,13 +217,16 @@ class Dispatcher:
     async def _commit(self, operator_id: UUID, jobs: list[Record], answer: Answer, now: datetime) -> int:
         """Offer what can't wait; say on the board what is planned and what nobody can take."""
         sent = 0
-        explained = {explanation.job: explanation for explanation in answer.explanations}
+        explained = {why.job: why for why in answer.explanations if why.job < len(jobs)}
         for route in answer.plan.routes:
             if not route.commit:
                 continue
-            first = route.trips[0]
-            rows = [jobs[job] for job in first.jobs]
-            why = [explained.pop(job) for job in first.jobs]
+            new = [job for job in route.trips[0].jobs if job < len(jobs)]
+            if not new:
+                continue
+            rows = [jobs[job] for job in new]
+            why = [explained.pop(job) for job in new]
+            order = [answer.problem.jobs[job].id for job in route.trips[0].jobs]
             chosen = why[0].chosen
             assert chosen is not None
             async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
@@ -216,7 +235,7 @@ class Dispatcher:
                     operator_id=operator_id,
                     driver_id=chosen.driver_id,
                     deliveries=[(row["id"], row["version"]) for row in rows],
-                    terms=_terms(rows, chosen),
+                    terms=_terms(rows, order, chosen),
                     now=self._clock.now(),
                 )
                 if offer_id is not None:
@@ -229,8 +248,31 @@ class Dispatcher:
         return sent
 
 
-def _terms(rows: list[Record], chosen: Candidate) -> dict[str, Any]:
-    """Return what the driver is told before he answers: pay, way and stops; no name, no telephone number."""
+def _joinable(jobs: list[Record], bound: list[Record], drivers: list[Record]) -> dict[UUID, list[Record]]:
+    """Return the drivers on their way to a store with nothing aboard, where more work waits, and what they have.
+
+    They are not diverted and lose nothing, but may be asked to take more at the same store.
+    """
+    waiting = {(row["p_lat"], row["p_lng"]) for row in jobs}
+    stops_left = {row["id"]: len(row["route"]) for row in drivers}
+    mine: dict[UUID, list[Record]] = {}
+    for row in bound:
+        mine.setdefault(row["driver_id"], []).append(row)
+    return {
+        driver_id: rows
+        for driver_id, rows in mine.items()
+        if {(row["p_lat"], row["p_lng"]) for row in rows} <= waiting
+        and len({(row["p_lat"], row["p_lng"]) for row in rows}) == 1
+        and stops_left.get(driver_id) == 2 * len(rows)
+        and len(rows) < min(row["stack_max"] for row in rows)
+    }
+
+
+def _terms(rows: list[Record], order: list[UUID], chosen: Candidate) -> dict[str, Any]:
+    """Return what the driver is told before he answers: pay, way and stops; no name, no telephone number.
+
+    `order` names all deliveries of the trip by their doors, also those that he has already and these would join.
+    """
     first = rows[0]
     return {
         "business_name": first["business_name"],
@@ -239,6 +281,7 @@ def _terms(rows: list[Record], chosen: Candidate) -> dict[str, Any]:
         "distance_m": sum(row["distance_m"] for row in rows),
         "to_pickup_s": chosen.to_pickup_s,
         "deliveries": [show(Kind.DELIVERY, row["id"]) for row in rows],
+        "order": [show(Kind.DELIVERY, delivery_id) for delivery_id in order],
         "pickup": {
             "name": first["p_name"],
             "address": first["p_address"],

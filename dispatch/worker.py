@@ -17,7 +17,7 @@ from dispatch.engine.explain import Explanation
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
-from dispatch.engine.problem import Driver, Job, Legs, Limits, Problem, Weights
+from dispatch.engine.problem import NOWHERE, Driver, Job, Legs, Limits, Problem, Weights
 from dispatch.engine.solve import solve_and_explain
 from geo.point import Point, as_array
 from geo.travel import TravelTimes, Vehicle
@@ -39,6 +39,8 @@ class LiveDriver(msgspec.Struct, frozen=True):
     jobs_done: int
     route: tuple[Point, ...] = ()
     """The stops he has still to serve: he is free after the last."""
+    keeps: tuple[UUID, ...] = ()
+    """Deliveries he is on his way to pick up, all at one store: more may join them there."""
 
 
 class OpenJob(msgspec.Struct, frozen=True):
@@ -129,6 +131,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
         for job in question.jobs
     )
     stops = [[place(point) for point in (driver.at, *driver.route)] for driver in question.drivers]
+    job_number = {job.id: number for number, job in enumerate(jobs)}
     legs = _legs(travel, list(numbers), {driver.vehicle for driver in question.drivers})
     drivers = []
     for driver, way in zip(question.drivers, stops, strict=True):
@@ -145,6 +148,8 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
                 pool=driver.pool,
                 business_priority=driver.business_priority,
                 jobs_done=driver.jobs_done,
+                heading_to=jobs[job_number[driver.keeps[0]]].pickup if driver.keeps else NOWHERE,
+                keeps=tuple(job_number[job] for job in driver.keeps),
             )
         )
     problem = Problem(

@@ -157,6 +157,29 @@ async def test_two_orders_of_one_store_go_in_one_offer_and_one_route(onward: Onw
             await board.sees(lambda o: o["drivers"][0]["state"] == "available", "the driver is free again")
 
 
+async def test_an_order_of_the_same_store_joins_the_driver_who_is_still_on_his_way_there(onward: Onward) -> None:
+    """One more question, one route; once she has left the store, the answer comes too late."""
+    world = onward.world
+    async with courier(onward, world.dedicated) as dora:
+        first = await create_delivery(onward, world.rosso)
+        await dora.goes_online(world.rosso.lat, world.rosso.lng)
+        await dora.answers(await dora.is_offered(), "accept")
+        await dora.reports(first["id"], "en_route_to_pickup")
+        second = await create_delivery(onward, world.rosso)
+
+        def asked_again() -> Any:
+            offer = (dora.last("offer") or {"offer": {"deliveries": []}})["offer"]
+            return offer if offer["deliveries"] == [second["id"]] else None
+
+        offer = await until(asked_again, "Dora is asked for the second", dora.changed)
+        assert set(offer["order"]) == {first["id"], second["id"]}
+        await dora.answers(offer, "accept")
+        await until(lambda: len((dora.last("route") or {"stops": []})["stops"]) == 4, "four stops", dora.changed)
+        stops = (dora.last("route") or {})["stops"]
+        assert [stop["kind"] for stop in stops] == ["pickup", "pickup", "dropoff", "dropoff"]
+        assert [stop["delivery_id"] for stop in stops[2:]] == offer["order"]
+
+
 async def test_what_is_ready_later_is_planned_and_asked_for_in_time(onward: Onward) -> None:
     """Ready in ten minutes and a driver at the door: nobody is bothered yet, and the board says when."""
     world = onward.world

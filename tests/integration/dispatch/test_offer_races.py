@@ -56,7 +56,7 @@ async def send(db: Database, world: World, driver_id: UUID, delivery_ids: list[U
             operator_id=world.operator_id,
             driver_id=driver_id,
             deliveries=[(delivery_id, 1) for delivery_id in delivery_ids],
-            terms={"deliveries": [show(Kind.DELIVERY, delivery_id) for delivery_id in delivery_ids]},
+            terms={name: [show(Kind.DELIVERY, one) for one in delivery_ids] for name in ("deliveries", "order")},
             now=NOW,
         )
 
