@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from onward.errors import Refused
 
 app = typer.Typer(no_args_is_help=True, help="Measure: a table, and JSON as the last line.")
-console = Console(stderr=True)
+console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
 OnlyJson = Annotated[bool, typer.Option("--json", help="No table, only the line of JSON.")]
 
 
