@@ -326,6 +326,13 @@ FIGURES: Final = (
     "ctd_mean", "ctd_p90", "ready_to_pickup", "avoidable_min", "undelivered_pct", "orders_per_bundle", "cost_per_order",
 )  # fmt: skip
 
+PUBLISHED: Final[dict[str, tuple[float, float]]] = {
+    "0r50t100s1p100": (32.46, 30.76), "0r50t100s1p125": (36.75, 34.66), "0r50t100s2p100": (31.21, 29.93),
+    "0r50t100s2p125": (35.60, 33.86), "0r50t75s1p100": (29.57, 28.47), "0r50t75s1p125": (33.71, 32.45),
+    "0r50t75s2p100": (29.03, 27.95), "0r50t75s2p125": (33.41, 32.00),
+}  # fmt: skip
+"""Click to door of the paper's rolling horizon, and of its near-optimum that knows the whole day (its table 4)."""
+
 
 def write(day: Day, folder: Path) -> None:
     """Write a played day as the three files that mdrplib's own evaluator reads."""
@@ -384,4 +391,12 @@ def summary(results: list[dict[str, float | str]]) -> dict[str, float]:
     means = {name: round(float(np.mean([float(result[name]) for result in results])), 3) for name in FIGURES}
     worst = max(float(result["epoch_cpu_ms_max"]) for result in results)
     cpu_s = sum(float(result["cpu_s"]) for result in results)
+    gaps = [
+        (float(result["ctd_mean"]) - best) / (published - best)
+        for result in results
+        for published, best in [PUBLISHED.get(str(result["instance"]), (0.0, 0.0))]
+        if best
+    ]
+    if gaps:  # 1 is the published algorithm, 0 knowing everything ahead
+        means["gap_to_clairvoyant"] = round(float(np.mean(gaps)), 3)
     return {"instances": len(results), **means, "epoch_cpu_ms_max": round(worst, 1), "cpu_s": round(cpu_s, 1)}

@@ -43,7 +43,7 @@ def mdrp(
         table = Table("instance", "orders", *bench.FIGURES, "epoch_cpu_ms_max")
         rows: list[dict[str, Any]] = [*results, {"instance": f"mean of {len(results)}", "orders": "", **means}]
         for row in rows:
-            table.add_row(*(_cell(row[str(column.header)]) for column in table.columns))
+            table.add_row(*(_cell(row.get(str(column.header), "")) for column in table.columns))
         console.print(table)
     _print({"bench": "mdrp", **means})
 
