@@ -1,4 +1,4 @@
-"""What a dispatch tick costs and what it is worth: the engine on random cities, phase by phase, beside simpler methods.
+"""What a dispatch tick costs and what it is worth: the engine on random cities, beside simpler methods.
 
 All methods answer the same problems and are priced by the engine's own checker. `greedy` is the engine's floor;
 `hungarian` gives each driver one job by SciPy's dense assignment, again and again on what is left, each time from where
@@ -62,21 +62,21 @@ def city(open_jobs: int, drivers: int, seed: int) -> Problem:
 
 
 def measure(open_jobs: int, drivers: int, seeds: int) -> dict[str, Any]:
-    """Return CPU milliseconds by phase (medians) and, per method, CPU, objective as a share of greedy's, and delay."""
-    solve(city(4, 3, 0))  # the first call loads the solvers
+    """Return CPU of engine and checker (median ms); per method CPU, objective as a share of greedy's, and delay."""
+    solve(city(open_jobs, drivers, seeds))  # the first call loads the solvers
     found: dict[str, list[tuple[float, float, float]]] = {"greedy": [], "hungarian": [], "engine": []}
     verify_ms = []
     for seed in range(seeds):
         problem = city(open_jobs, drivers, seed)
-        (greedy, _), _ = _timed(lambda: make_plans(problem, Limits()))  # noqa: B023 - called at once
-        plan, engine_ms = _timed(lambda: solve(problem))  # noqa: B023
+        greedy, greedy_ms = _timed(next, make_plans(problem, Limits()))
+        plan, engine_ms = _timed(solve, problem)
         if open_jobs * drivers <= DENSE_MAX:
-            rounds, rounds_ms = _timed(lambda: hungarian_rounds(problem))  # noqa: B023
+            rounds, rounds_ms = _timed(hungarian_rounds, problem)
             found["hungarian"].append((rounds[0] / greedy.objective, rounds_ms, rounds[1]))
-        faults, checked_ms = _timed(lambda: verify(problem, plan))  # noqa: B023
+        faults, checked_ms = _timed(verify, problem, plan)
         assert not faults
         verify_ms.append(checked_ms)
-        found["greedy"].append((1.0, 0.0, _delay(greedy)))
+        found["greedy"].append((1.0, greedy_ms, _delay(greedy)))
         found["engine"].append((plan.objective / greedy.objective, engine_ms, _delay(plan)))
     return {
         "open": open_jobs,
@@ -128,7 +128,7 @@ def _delay(plan: Plan) -> int:
     return sum(route.terms.delay for route in plan.routes)
 
 
-def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     started = time.process_time()
-    result = work()
+    result = work(*arguments)
     return result, (time.process_time() - started) * 1000

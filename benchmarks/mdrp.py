@@ -63,7 +63,6 @@ class Courier:
     heading_to: int = NOWHERE
     jobs: tuple[int, ...] = ()
     assigned_at: int = 0
-    location: str = "0"
     departures: list[tuple[int, str, str]] = field(default_factory=list)
 
 
@@ -318,7 +317,6 @@ def measure(day: Day) -> dict[str, float]:
         "epoch_cpu_ms_max": max(day.cpu_ms),
         "epoch_cpu_ms_p50": float(np.median(day.cpu_ms)),
         "cpu_s": sum(day.cpu_ms) / 1000,
-        "faults": float(len(check(day))),
     }
 
 

@@ -196,7 +196,6 @@ class Dispatcher:
                 OpenJob(
                     id=row["id"],
                     business_id=row["business_id"],
-                    version=row["version"],
                     pickup=Point(row["p_lat"], row["p_lng"]),
                     dropoff=Point(row["q_lat"], row["q_lng"]),
                     ready_in_s=round((row["ready_at"] - now).total_seconds()),

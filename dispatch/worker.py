@@ -48,7 +48,6 @@ class OpenJob(msgspec.Struct, frozen=True):
 
     id: UUID
     business_id: UUID
-    version: int
     pickup: Point
     dropoff: Point
     ready_in_s: int
@@ -117,7 +116,6 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
         Job(
             id=job.id,
             business_id=job.business_id,
-            version=job.version,
             pickup=place(job.pickup),
             dropoff=place(job.dropoff),
             placed_s=-job.waited_s,

@@ -93,8 +93,11 @@ def log_as(settings: Settings, *, quiet: bool = False) -> None:
     configure(level="warning" if quiet and settings.log_level == "info" else settings.log_level, json=settings.log_json)
 
 
-def summary(outcome: msgspec.Struct) -> Table:
-    """Return what happened as a table for people; what is empty is left out."""
+def show(outcome: msgspec.Struct, *, as_json: bool) -> None:
+    """Print what happened: one line of JSON, or a table for people that leaves out what is empty."""
+    if as_json:
+        print(msgspec.json.encode(outcome).decode())
+        return
     table = Table(show_header=False, box=None, padding=(0, 2))
     for name, value in msgspec.structs.asdict(outcome).items():
         match value:
@@ -106,7 +109,7 @@ def summary(outcome: msgspec.Struct) -> Table:
                 text = str(value)
         if text:
             table.add_row(f"[bold]{name.replace('_', ' ')}[/]", escape(text))
-    return table
+    console.print(table)
 
 
 @app.command()
@@ -159,10 +162,7 @@ def demo(
     outcome = run_demo(
         settings, for_s=for_s, drivers=drivers, businesses=businesses, seed=seed, pbf=map_file, faults=faults
     )
-    if as_json:
-        print(msgspec.json.encode(outcome).decode())
-    else:
-        console.print(summary(outcome))
+    show(outcome, as_json=as_json)
     bad = outcome.fixes_lost + outcome.double_assigned + outcome.cross_tenant_leaks + outcome.errors
     raise typer.Exit(1 if bad else 0)
 
@@ -182,10 +182,7 @@ def replay(
     settings = settings_from(data_dir=data_dir, port=0)
     log_as(settings, quiet=True)
     outcome = run_replay(settings, file, format_=format_, speed=speed, vehicles=vehicles)
-    if as_json:
-        print(msgspec.json.encode(outcome).decode())
-    else:
-        console.print(summary(outcome))
+    show(outcome, as_json=as_json)
     raise typer.Exit(1 if outcome.fixes_lost else 0)
 
 

@@ -65,8 +65,7 @@ class SocketOutlet:
     async def close(self, code: int) -> None:
         """Close; a viewer that does not read can't be waited for."""
         if self.buffered_bytes():
-            if self._transport is not None:
-                self._transport.abort()
+            _abort(self._transport)
             return
         with contextlib.suppress(ConnectionError):
             await self._ws.close(code=code)

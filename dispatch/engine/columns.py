@@ -37,7 +37,6 @@ class Market:
 
     def __init__(self, pricer: Pricer, limits: Limits) -> None:
         self.pricer = pricer
-        self._limits = limits
         bundles = pricer.bundles
         self._keep = max(KEEP_MIN, limits.columns_max // (8 * max(1, len(bundles))))
         self._after_each = max(4, limits.columns_max // (16 * max(1, len(pricer.place))))
@@ -75,12 +74,6 @@ class Market:
             has[here, bundles.jobs[here, k]] = 1
         return np.asarray((has @ has.T) > 0)
 
-    @cached_property
-    def open_cost(self) -> Ints:
-        """What leaving the jobs of each bundle open would cost (bundles,)."""
-        jobs = self.pricer.bundles.jobs
-        return np.asarray(np.where(jobs >= 0, self.pricer.open_cost[jobs], 0).sum(axis=1))
-
     def start(self) -> Columns:
         """Return the cheapest columns of each bundle, and all of drivers who are bound for a store."""
         nothing = np.zeros(len(self.pricer.place)), np.zeros(len(self.pricer.ready_s))
@@ -104,7 +97,7 @@ class Market:
     ) -> Columns:
         pricer = self.pricer
         jobs = pricer.bundles.jobs
-        worth = self.open_cost + np.where(jobs >= 0, job_price[jobs], 0).sum(axis=1)
+        worth = pricer.open_costs(jobs) + np.where(jobs >= 0, job_price[jobs], 0).sum(axis=1)
         alone = np.where(self._firsts < NEVER, self._firsts - worth - driver_price[:, None], np.inf)
         driver, first = _lowest(alone, self._keep, below=below)
         if extra:

@@ -197,6 +197,10 @@ class Pricer:
                 price += np.where(job >= 0, self.dedicated[driver[:, None], job], 0)
         return np.where(trip.feasible > 0, price, NEVER)
 
+    def open_costs(self, jobs: Ints) -> Ints:
+        """Return what leaving all jobs of each row open costs (n,); `jobs` (n, any) has -1 for none."""
+        return np.asarray(np.where(jobs >= 0, self.open_cost[jobs], 0).sum(axis=1), np.int64)
+
     @cached_property
     def open_cost(self) -> Ints:
         """What leaving each job open costs (jobs,): more than delaying it long, and what it can't get back anyway."""

@@ -13,7 +13,7 @@ def take_greedily(pricer: Pricer, columns: Columns) -> Ints:
     """Return the numbers of the columns taken in one pass; ties go to the earlier column."""
     jobs = jobs_of(pricer, columns)
     count = np.maximum(1, (jobs >= 0).sum(axis=1))
-    saving = columns.priced.total - open_costs(pricer, jobs)
+    saving = columns.priced.total - pricer.open_costs(jobs)
     drivers_used: set[int] = set()
     jobs_used: set[int] = set()
     taken: list[int] = []
@@ -32,8 +32,3 @@ def jobs_of(pricer: Pricer, columns: Columns) -> Ints:
     jobs = pricer.bundles.jobs
     after = np.where(columns.second[:, None] >= 0, jobs[columns.second], -1)
     return np.concatenate((jobs[columns.first], after), axis=1)
-
-
-def open_costs(pricer: Pricer, jobs: Ints) -> Ints:
-    """Return what it would cost to leave all jobs of each column open (columns,)."""
-    return np.asarray(np.where(jobs >= 0, pricer.open_cost[jobs], 0).sum(axis=1), np.int64)

@@ -85,7 +85,6 @@ class Job(msgspec.Struct, frozen=True):
     placed_s: int
     ready_s: int
     promised_s: int
-    version: int = 0
     uses_shared_pool: bool = True
     stack_max: int = STACK_MAX
     needs: frozenset[str] = frozenset()

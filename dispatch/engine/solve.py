@@ -5,6 +5,7 @@ The same `solve` runs in the server's tick, in replays and in benchmarks; nothin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ from dispatch.engine.bundles import Bundles, make_bundles
 from dispatch.engine.columns import Columns, Market, pairs, together
 from dispatch.engine.cost import Pricer
 from dispatch.engine.explain import Explanation, explain
-from dispatch.engine.greedy import jobs_of, open_costs, take_greedily
+from dispatch.engine.greedy import jobs_of, take_greedily
 from dispatch.engine.matching import match
 from dispatch.engine.packing import Ones, pick, relax
 from dispatch.engine.plan import Plan, plan_of
@@ -35,8 +36,8 @@ def solve(problem: Problem, limits: Limits = USUAL) -> Plan:
     if not problem.jobs or not problem.drivers:
         nobody = tuple(range(len(problem.jobs)))
         return Plan((), nobody, 0, "none", advise(problem, set()))
-    plans = make_plans(problem, limits)
-    for plan in sorted(plans, key=lambda plan: plan.objective):
+    plans = sorted(make_plans(problem, limits), key=lambda plan: plan.objective)
+    for plan in plans:
         if not verify(problem, plan):
             busy = {route.driver for route in plan.routes}
             return msgspec.structs.replace(plan, moves=advise(problem, busy))
@@ -49,24 +50,25 @@ def solve_and_explain(problem: Problem, limits: Limits = USUAL) -> tuple[Plan, l
     return plan, explain(problem, plan)
 
 
-def make_plans(problem: Problem, limits: Limits) -> list[Plan]:
-    """Return the greedy plan and a better one, not yet verified."""
+def make_plans(problem: Problem, limits: Limits) -> Iterator[Plan]:
+    """Yield the greedy plan, then a better one, not yet verified."""
     if len(problem.drivers) * len(problem.jobs) > limits.pairs_max:
-        return _match_nearest(problem)
+        yield from _match_nearest(problem)
+        return
     pricer = Pricer(problem, make_bundles(problem))
     market = Market(pricer, limits)
     columns = market.start()
-    greedy = plan_of(pricer, columns, take_greedily(pricer, columns), "greedy")
+    yield plan_of(pricer, columns, take_greedily(pricer, columns), "greedy")
     columns, chosen = _pack(market, columns, limits)
-    return [greedy, plan_of(pricer, columns, chosen, "packing")]
+    yield plan_of(pricer, columns, chosen, "packing")
 
 
-def _match_nearest(problem: Problem) -> list[Plan]:
-    """Return plans of one job each: with the nearest drivers, then wider around the jobs that found nobody."""
+def _match_nearest(problem: Problem) -> Iterator[Plan]:
+    """Yield plans of one job each: with the nearest drivers, then wider around the jobs that found nobody."""
     pricer = Pricer(problem, Bundles(problem, [(number,) for number in range(len(problem.jobs))]))
     jobs, drivers = np.arange(len(problem.jobs)), np.arange(len(problem.drivers))
     columns = pairs(pricer, drivers, jobs, NEAREST_IN_BIG)
-    greedy = plan_of(pricer, columns, take_greedily(pricer, columns), "greedy")
+    yield plan_of(pricer, columns, take_greedily(pricer, columns), "greedy")
     chosen = match(pricer, columns)
     for wider in range(1, WIDER + 1):
         open_jobs = np.setdiff1d(jobs, columns.first[chosen])
@@ -75,7 +77,7 @@ def _match_nearest(problem: Problem) -> list[Plan]:
             break
         columns = together(columns, pairs(pricer, idle, open_jobs, NEAREST_IN_BIG * WIDEN_BY**wider))
         chosen = match(pricer, columns)
-    return [greedy, plan_of(pricer, columns, chosen, "matching")]
+    yield plan_of(pricer, columns, chosen, "matching")
 
 
 def _pack(market: Market, columns: Columns, limits: Limits) -> tuple[Columns, Ints]:
@@ -84,7 +86,7 @@ def _pack(market: Market, columns: Columns, limits: Limits) -> tuple[Columns, In
     drivers = len(pricer.place)
     for round_number in range(limits.rounds + 1):
         jobs = jobs_of(pricer, columns)
-        saving = columns.priced.total - open_costs(pricer, jobs)
+        saving = columns.priced.total - pricer.open_costs(jobs)
         for driver in pricer.problem.drivers:
             for kept in driver.keeps:
                 saving[(jobs == kept).any(axis=1)] -= KEPT
