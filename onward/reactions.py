@@ -38,7 +38,7 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
         e.DELIVERY_CREATED: (plan, show),
         e.DELIVERY_OFFERED: (show,),
         e.DELIVERY_UNASSIGNED: (plan, show, route),
-        e.DELIVERY_ASSIGNED: (show, route),
+        e.DELIVERY_ASSIGNED: (Consumer("dispatch.revoke_losers", dispatch.on_delivery_assigned), show, route),
         e.DELIVERY_EN_ROUTE_TO_PICKUP: (show, route),
         e.DELIVERY_ARRIVED_AT_PICKUP: (show, route),
         e.DELIVERY_PICKED_UP: (follow, show, route),

@@ -19,6 +19,8 @@ class Exclusion(StrEnum):
     PROMISED_TO_ANOTHER = "promised_to_another"
     PINNED_TO_ANOTHER = "pinned_to_another"
     MISSING_SKILL = "missing_skill"
+    VEHICLE_TOO_SMALL = "vehicle_too_small"
+    TOO_FAR_FOR_VEHICLE = "too_far_for_vehicle"
     DECLINED_BEFORE = "declined_before"
     ON_THE_WAY_ELSEWHERE = "on_the_way_elsewhere"
     OFF_SHIFT = "off_shift"
@@ -44,6 +46,10 @@ def _by_rule(driver: Driver, job: Job) -> Exclusion | None:
         return Exclusion.WRONG_POOL
     if not job.needs <= driver.skills:
         return Exclusion.MISSING_SKILL
+    if job.size > driver.capacity:
+        return Exclusion.VEHICLE_TOO_SMALL
+    if job.distance_m > driver.distance_m_max:
+        return Exclusion.TOO_FAR_FOR_VEHICLE
     if driver.id in job.not_by:
         return Exclusion.DECLINED_BEFORE
     return None
@@ -54,6 +60,8 @@ def eligible(problem: Problem) -> NDArray[np.bool_]:
     allowed = np.ones((len(problem.drivers), len(problem.jobs)), bool)
     number = {driver.id: n for n, driver in enumerate(problem.drivers)}
     pool = np.array([driver.pool != "dedicated" for driver in problem.drivers], bool)
+    capacity = np.array([driver.capacity for driver in problem.drivers], np.int64)
+    distance_m_max = np.array([driver.distance_m_max for driver in problem.drivers], np.int64)
     own: dict[object, NDArray[np.bool_]] = {}
     for j, job in enumerate(problem.jobs):
         if job.pinned_to is not None:
@@ -64,6 +72,7 @@ def eligible(problem: Problem) -> NDArray[np.bool_]:
         if job.business_id not in own:
             own[job.business_id] = np.array([job.business_id in d.business_priority for d in problem.drivers], bool)
         allowed[:, j] = np.where(pool, job.uses_shared_pool, own[job.business_id])
+        allowed[:, j] &= (capacity >= job.size) & (distance_m_max >= job.distance_m)
         for driver_id in job.not_by:
             if driver_id in number:
                 allowed[number[driver_id], j] = False

@@ -66,7 +66,11 @@ class _Look:
             faults.append(f"driver {route.driver} loses work that he was promised")
         if route.trips and driver.heading_to not in (NOWHERE, route.trips[0].pickup):
             faults.append(f"driver {route.driver} is diverted")
+        kept = sum(problem.jobs[job].size for job in driver.keeps)
         for trip in route.trips:
+            load = sum(problem.jobs[job].size for job in trip.jobs)
+            if len(trip.jobs) > 1 and load > max(driver.capacity, kept):
+                faults.append(f"driver {route.driver} carries {load} units, more than he can")
             for job in trip.jobs:
                 if (why := exclusion(problem, self._promised, route.driver, job)) is not None:
                     faults.append(f"driver {route.driver} may not do job {job}: {why}")
@@ -91,8 +95,9 @@ class _Look:
             for number in trip.jobs:
                 job = problem.jobs[number]
                 door = now + self._way(place, job.dropoff, driver.vehicle) + self._half_dropoff
-                cost += weights.delay * max(0, door - self._floor(job))
-                cost += weights.lateness * max(0, door - job.promised_s)
+                worth = problem.job_weights(job)
+                cost += worth.delay * max(0, door - self._floor(job))
+                cost += worth.lateness * max(0, door - job.promised_s)
                 cost += weights.fairness * driver.jobs_done + self._dedicated(driver, job)
                 place, now = job.dropoff, door + self._half_dropoff
             busy = max(0, min(now, max(driver.off_s, start)) - start)
@@ -115,10 +120,10 @@ class _Look:
     def _open_price(self, job: Job) -> int:
         if not self._vehicles:
             return 0
-        floor, weights = self._floor(job), self._problem.weights
+        floor, weights = self._floor(job), self._problem.job_weights(job)
         earliest = floor + max(0, self._half_pickup - job.ready_s)
         lost = weights.delay * (earliest - floor) + weights.lateness * max(0, earliest - job.promised_s)
-        return 1_200_000 + 100 * max(0, -job.placed_s) + lost
+        return 12_000 * max(100, weights.delay, weights.lateness) + 100 * max(0, -job.placed_s) + lost
 
     def _way(self, start: int, end: int, vehicle: int) -> int:
         return int(self._problem.legs.seconds(np.array([start]), np.array([end]), np.array([vehicle]))[0])
