@@ -103,7 +103,7 @@ async def reassign_many(ctx: Ctx, body: ReassignManyBody) -> ReassignResults:
 async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) -> ReassignView:
     delivery_id = ids.parse(Kind.DELIVERY, delivery)
     driver_id = None if driver is None else ids.parse(Kind.DRIVER, driver)
-    await _check_scope(ctx, delivery_id)
+    await check_scope(ctx, delivery_id)
     now = ctx.clock.now()
     async with ctx.db.platform_tx(Reason.DISPATCHER) as con:
         await offers.revoke_for(con, delivery_id, "dispatcher", now)
@@ -138,7 +138,7 @@ async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) ->
     )
 
 
-async def _check_scope(ctx: Ctx, delivery_id: UUID) -> None:
+async def check_scope(ctx: Ctx, delivery_id: UUID) -> None:
     """Raise `not_found` when the delivery is not the caller's to see."""
     operator_id = ctx.principal.operator()
     query = "SELECT 1 FROM deliveries WHERE id = $1 AND operator_id = $2"

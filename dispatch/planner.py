@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
 from dispatch import worker
+from dispatch.engine.explain import Explanation
 from geo.point import Point
 from geo.travel import TravelTimes, Vehicle
 from kernel.log import get_logger
@@ -40,6 +41,10 @@ class Planner:
     async def answer(self, question: worker.Question) -> worker.Answer:
         """Return the plan for one tick; raises `PlannerAway`."""
         return await self._call(worker.answer, question)
+
+    async def suggest(self, question: worker.Question) -> Explanation:
+        """Return who could take the one job of a question; raises `PlannerAway`."""
+        return await self._call(worker.suggest, question)
 
     async def leg_seconds(self, legs: list[tuple[Point, Point, Vehicle]]) -> list[int]:
         """Return the travel seconds of single legs; raises `PlannerAway`."""

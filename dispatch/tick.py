@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 from dispatch import offers, policy, zones
 from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER
 from dispatch.engine.explain import Candidate, Explanation
@@ -26,7 +28,7 @@ from geo.point import Point
 from geo.travel import Vehicle
 from kernel import metrics
 from kernel.clock import Clock, to_ms
-from kernel.db import Connection, Database, Reason, Record
+from kernel.db import Connection, Database, Reason, Record, one
 from kernel.events import EventType, event
 from kernel.ids import Kind, new_id, show
 from kernel.outbox import emit
@@ -161,9 +163,7 @@ class Dispatcher:
                 manual = await con.fetch(_FOR_A_DISPATCHER, *asked, usual.mode.value, MANUAL)
                 jobs, paused = await zones.without_paused(con, operator_id, waiting, now)
                 bound = await con.fetch(_BEFORE_PICKUP, *asked, [s.value for s in BEFORE_PICKUP])
-                drivers = await con.fetch(
-                    _DRIVERS, operator_id, now - timedelta(hours=FAIRNESS_WINDOW_H), [s.value for s in WITH_DRIVER]
-                )
+                drivers = await self._on_shift(con, operator_id, now)
             for rows, reason in ((manual, MANUAL), (paused, ZONE_PAUSED)):
                 for row in rows:
                     async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
@@ -177,6 +177,22 @@ class Dispatcher:
             answer = await self._planner.answer(question)
         with metrics.tick_seconds.labels("commit").time():
             return await self._commit(operator_id, jobs, answer, policies, now)
+
+    async def suggest(self, operator_id: UUID, delivery_id: UUID) -> Explanation:
+        """Say who could take a delivery, whoever it is pinned to; raises `not_found` and `PlannerAway`."""
+        now = self._clock.now()
+        async with self._db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
+            policies = await policy.load(con, operator_id)
+            asked = (operator_id, now, policies.operator.decline_cooldown_s, delivery_id)
+            job = one(await con.fetchrow(f"{_DELIVERY} WHERE d.operator_id = $1 AND d.id = $4", *asked), "delivery")
+            drivers = await self._on_shift(con, operator_id, now)
+        question = await self._question(operator_id, [job], [], drivers, policies, now)
+        free = msgspec.structs.replace(question.jobs[0], pinned_to=None)
+        return await self._planner.suggest(msgspec.structs.replace(question, jobs=(free,)))
+
+    async def _on_shift(self, con: Connection, operator_id: UUID, now: datetime) -> list[Record]:
+        since = now - timedelta(hours=FAIRNESS_WINDOW_H)
+        return await con.fetch(_DRIVERS, operator_id, since, [s.value for s in WITH_DRIVER])
 
     async def _question(
         self,
@@ -269,7 +285,7 @@ class Dispatcher:
                 offer_of = await offers.send(
                     con,
                     operator_id=operator_id,
-                    asked={one.driver_id: _terms(rows, order, one) for one in (chosen, *several)},
+                    asked={who.driver_id: _terms(rows, order, who) for who in (chosen, *several)},
                     deliveries=[(row["id"], row["version"]) for row in rows],
                     ttl_s=its.offer_ttl_s,
                     now=self._clock.now(),
@@ -293,7 +309,7 @@ def _others(its: Policy, why: Explanation) -> list[Candidate]:
     """Return who else is asked for a delivery that several are asked for: the next best with nothing else planned."""
     if its.mode is not Mode.OFFER_TO_SEVERAL:
         return []
-    return [one for one in why.runners_up if not one.took_other_job][: its.offer_to_count - 1]
+    return [who for who in why.runners_up if not who.took_other_job][: its.offer_to_count - 1]
 
 
 def _joinable(

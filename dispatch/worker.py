@@ -13,17 +13,18 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from dispatch.engine.explain import Explanation
+from dispatch.engine.explain import Explanation, explain
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
 from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Legs, Limits, Problem, Weights
-from dispatch.engine.solve import solve_and_explain
+from dispatch.engine.solve import solve, solve_and_explain
 from geo.point import Point, as_array
 from geo.travel import TravelTimes, Vehicle
 
 PARENT_CHECK_S: Final = 1.0
 STOP_SERVICE_S: Final = 90
+SUGGESTIONS_MAX: Final = 19
 TABLE_PLACES_MAX: Final = 600
 """Up to so many places the provider of travel times is asked for all pairs; beyond, the straight line is."""
 
@@ -115,6 +116,12 @@ def answer(question: Question) -> Answer:
     problem = problem_of(question, _State.travel)
     plan, explanations = solve_and_explain(problem, Limits())
     return Answer(problem, plan, explanations, (time.process_time() - started) * 1000)
+
+
+def suggest(question: Question) -> Explanation:
+    """Say who could take the one job of a question, best first, and who could not for what."""
+    problem = problem_of(question, _State.travel)
+    return explain(problem, solve(problem), SUGGESTIONS_MAX)[0]
 
 
 def problem_of(question: Question, travel: TravelTimes) -> Problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dispatch import board_api, deliveries_api, dispatcher_api, driver_api, policy_api, zones_api
+from dispatch import board_api, deliveries_api, dispatcher_api, driver_api, policy_api, suggestions_api, zones_api
 from finance import api as finance
 from kernel.http import Route
 from storefront_api.catalog import api as catalog
@@ -22,6 +22,7 @@ ROUTES: tuple[Route, ...] = (
     *board_api.ROUTES,
     *dispatcher_api.ROUTES,
     *policy_api.ROUTES,
+    *suggestions_api.ROUTES,
     *zones_api.ROUTES,
     *driver_api.ROUTES,
     *tracking.ROUTES,

@@ -43,7 +43,7 @@ class Explanation(msgspec.Struct, frozen=True):
     start_by_s: int = 0
 
 
-def explain(problem: Problem, plan: Plan) -> list[Explanation]:
+def explain(problem: Problem, plan: Plan, runners_up_max: int = RUNNERS_UP_MAX) -> list[Explanation]:
     """Return one explanation per job, in the problem's order."""
     if not problem.drivers:
         return [Explanation(job, None, (), dict(problem.left_out), plan.method) for job in range(len(problem.jobs))]
@@ -52,13 +52,19 @@ def explain(problem: Problem, plan: Plan) -> list[Explanation]:
     given = {job: (route, trip) for route in plan.routes for trip, part in enumerate(route.trips) for job in part.jobs}
     busy = {route.driver for route in plan.routes}
     return [
-        _explain(pricer, plan, job, np.flatnonzero(allowed[:, job]), given.get(job), busy)
+        _explain(pricer, plan, job, np.flatnonzero(allowed[:, job]), given.get(job), busy, runners_up_max)
         for job in range(len(problem.jobs))
     ]
 
 
 def _explain(
-    pricer: Pricer, plan: Plan, job: int, drivers: Ints, given: tuple[Route, int] | None, busy: set[int]
+    pricer: Pricer,
+    plan: Plan,
+    job: int,
+    drivers: Ints,
+    given: tuple[Route, int] | None,
+    busy: set[int],
+    runners_up_max: int,
 ) -> Explanation:
     problem = pricer.problem
     priced = pricer.route(drivers, (np.full(len(drivers), job),))
@@ -77,7 +83,7 @@ def _explain(
             best = one
         else:
             candidates.append(one)
-    others = tuple(sorted(candidates, key=lambda c: (c.total, c.driver_id))[:RUNNERS_UP_MAX])
+    others = tuple(sorted(candidates, key=lambda c: (c.total, c.driver_id))[:runners_up_max])
     excluded = count_reasons(problem, job)
     if given is None:
         return Explanation(job, None, others, excluded, plan.method)

@@ -8,7 +8,7 @@ import pytest
 
 from kernel.db import Reason
 from kernel.ids import Kind, show
-from tests.support.people import courier, create_delivery, eventually
+from tests.support.people import courier, create_delivery, eventually, until
 from tests.support.server import Onward
 
 PATH = "/api/v1/dispatch/policy"
@@ -117,7 +117,9 @@ async def test_a_driver_without_the_skill_or_the_room_is_not_asked(onward: Onwar
         assert (made["needs"], made["size"]) == (["age_check"], 1)
         big = await create_delivery(onward, world.rosso, size=7)
         for one in (made, big):
-            await eventually(lambda one=one: on_board(onward, world.rosso.token, one), lambda d: d["reason"], "a reason")
+            await eventually(
+                lambda one=one: on_board(onward, world.rosso.token, one), lambda d: d["reason"], "a reason"
+            )
         _, why = await call(onward, "GET", world.rosso.token, f"/api/v1/dispatch/decisions/{made['id']}")
         assert why["data"][0]["excluded"] == {"missing_skill": 1}
         _, why = await call(onward, "GET", world.rosso.token, f"/api/v1/dispatch/decisions/{big['id']}")
@@ -134,7 +136,11 @@ async def test_several_are_asked_at_once_and_the_first_has_it(onward: Onward) ->
     """Everybody's phone rings; when one accepts, the others hear that it is gone, and their answers come too late."""
     world = onward.world
     await change(onward, world.verde.token, {"mode": "offer_to_several", "offer_to_count": 3})
-    async with courier(onward, world.pool[0]) as a, courier(onward, world.pool[1]) as b, courier(onward, world.pool[2]) as c:
+    async with (
+        courier(onward, world.pool[0]) as a,
+        courier(onward, world.pool[1]) as b,
+        courier(onward, world.pool[2]) as c,
+    ):
         for person in (a, b, c):
             await person.goes_online(60.171, 24.944)
         made = await create_delivery(onward, world.verde)
@@ -144,22 +150,22 @@ async def test_several_are_asked_at_once_and_the_first_has_it(onward: Onward) ->
         assert (await on_board(onward, world.verde.token, made))["status"] == "offered"
         await b.answers(offers[1], "accept")
         assert (await on_board(onward, world.verde.token, made))["driver_id"] == show(Kind.DRIVER, world.pool[1].id)
-        await eventually(lambda: _gone(c), lambda gone: gone, "the third hears that it is gone")
+        await until(lambda: c.last("offer_gone"), "the third hears that it is gone", c.changed)
         async with onward.http.post(
             f"/api/v1/driver/assignments/{offers[2]['id']}/accept", headers=onward.as_(world.pool[2].token)
         ) as reply:
             assert (reply.status, (await reply.json())["code"]) == (409, "offer_gone")
 
 
-async def _gone(person: Any) -> Any:
-    return person.last("offer_gone")
-
-
 async def test_when_all_of_several_decline_it_is_open_again(onward: Onward) -> None:
     """The delivery waits for the last answer, and then for somebody else."""
     world = onward.world
     await change(onward, world.verde.token, {"mode": "offer_to_several", "offer_to_count": 2})
-    async with courier(onward, world.pool[0]) as a, courier(onward, world.pool[1]) as b, courier(onward, world.pool[2]) as c:
+    async with (
+        courier(onward, world.pool[0]) as a,
+        courier(onward, world.pool[1]) as b,
+        courier(onward, world.pool[2]) as c,
+    ):
         await a.goes_online(60.171, 24.944)
         await b.goes_online(60.171, 24.944)
         made = await create_delivery(onward, world.verde)
