@@ -56,7 +56,12 @@ export default {
   x_busy: "busy", x_stale_position: "silent", x_other_business: "of another business", x_wrong_pool: "pool not used",
   x_declined_before: "declined or missed it", x_too_far: "too far away", x_off_shift: "at the end of the shift",
   x_missing_skill: "without what it needs", x_pinned_to_another: "kept out by a pin", x_promised_to_another: "promised to another",
-  x_on_the_way_elsewhere: "on the way elsewhere",
+  x_on_the_way_elsewhere: "on the way elsewhere", x_no_way: "without a way to the door", x_cut_off: "without a way to the store",
+  x_not_answering: "missed the last offers",
+  r_no_drivers: "No driver is on shift.", r_nobody_free: "No driver is free: {why}.",
+  r_others_first: "The drivers in reach were given more urgent deliveries.",
+  r_declined_often: "Declined or missed {n} times. Asked again at {time}.", r_store_closed: "The store is closed for now.",
+  r_no_way: "No way leads from the store to this door. Check the address, or cancel it.",
   keys_hint: "Keys: / search, arrows or J and K move, Enter opens, Esc closes.",
 
   legend: "What the marks mean", legend_business: "In the colour of the business", legend_store: "store", legend_door: "door to deliver to",

@@ -54,7 +54,12 @@ export default {
   x_busy: "ajossa", x_stale_position: "vaiti", x_other_business: "toisen yrityksen", x_wrong_pool: "pooli ei käytössä",
   x_declined_before: "hylkäsi tai ei vastannut", x_too_far: "liian kaukana", x_off_shift: "vuoron lopussa",
   x_missing_skill: "puuttuu tarvittava", x_pinned_to_another: "varattu toiselle", x_promised_to_another: "luvattu toiselle",
-  x_on_the_way_elsewhere: "matkalla muualle",
+  x_on_the_way_elsewhere: "matkalla muualle", x_no_way: "ei tietä ovelle", x_cut_off: "ei tietä kauppaan",
+  x_not_answering: "ei vastannut viime tarjouksiin",
+  r_no_drivers: "Kukaan ei ole vuorossa.", r_nobody_free: "Kukaan ei ole vapaa: {why}.",
+  r_others_first: "Lähistön kuljettajat saivat kiireellisempiä toimituksia.",
+  r_declined_often: "Hylätty tai vastaamatta {n} kertaa. Kysytään uudelleen {time}.", r_store_closed: "Kauppa on toistaiseksi kiinni.",
+  r_no_way: "Kaupasta ei pääse tälle ovelle. Tarkista osoite tai peru toimitus.",
   keys_hint: "Näppäimet: / haku, nuolet tai J ja K liikkuvat, Enter avaa, Esc sulkee.",
 
   legend: "Merkkien selitys", legend_business: "Yrityksen värissä", legend_store: "kauppa", legend_door: "ovi, jolle toimitetaan",
