@@ -14,6 +14,7 @@ from dispatch import policy, quotes, service
 from dispatch.delivery import TRACKABLE_AFTER_H, DeliveryStatus
 from dispatch.proof import ProofStore
 from dispatch.service import NewDelivery, Place
+from dispatch.unassigned import UnassignedReason
 from finance.fees import pricing_of
 from kernel import ids
 from kernel.access import Permission, Who
@@ -99,6 +100,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     created_at: datetime
     status_reason: str
+    unassigned_reason: UnassignedReason | None
     tracking_url: str
 
 
@@ -296,7 +298,7 @@ async def _read(ctx: Ctx, con: Connection, delivery_id: UUID) -> DeliveryView:
 
 def _view(ctx: Ctx, row: Any) -> DeliveryView:
     url = ctx.need(TrackingLinks).url(origin(ctx.request), row["business_id"], row["id"])
-    return DeliveryView(**service.public(row), tracking_url=url)
+    return msgspec.convert({**service.public(row), "tracking_url": url}, DeliveryView)
 
 
 ROUTES = (

@@ -152,7 +152,7 @@ async def advance(
         """UPDATE deliveries SET status = $2, version = version + 1, driver_id = $3, status_reason = $4,
              attempts = attempts + CASE WHEN $2 = 'offered' THEN 1 ELSE 0 END,
              unassigned_reason = CASE WHEN $2 IN ('pending', 'offered') THEN unassigned_reason END,
-             planned_at = CASE WHEN $2 = 'pending' THEN planned_at END,
+             planned_at = CASE WHEN $2 = 'pending' THEN planned_at END, retry_at = NULL,
              pinned_driver_id = CASE WHEN $2 IN ('pending', 'offered') THEN pinned_driver_id END,
              assigned_at = CASE WHEN $2 = 'assigned' THEN $5 WHEN $2 = 'pending' THEN NULL ELSE assigned_at END,
              picked_up_at = CASE WHEN $2 = 'picked_up' THEN $5 ELSE picked_up_at END,
@@ -241,6 +241,7 @@ def public(row: Record) -> dict[str, Any]:
         "size": row["size"],
         "created_at": row["created_at"],
         "status_reason": row["status_reason"],
+        "unassigned_reason": row["unassigned_reason"],
     }
 
 

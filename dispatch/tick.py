@@ -23,6 +23,7 @@ from dispatch.engine.explain import Candidate, Explanation
 from dispatch.engine.problem import REACH_MAX_S
 from dispatch.planner import Planner
 from dispatch.policy import Mode, Policies, Policy
+from dispatch.unassigned import OpenCode, UnassignedReason, why_open
 from dispatch.worker import Answer, LiveDriver, OpenJob, Question
 from geo.point import Point
 from geo.travel import Vehicle
@@ -41,8 +42,14 @@ LEAD_S: Final = 900
 OFFER_LEAD_S: Final = 240
 """A driver is asked so long before he must leave: some offers are declined or missed, and each takes its time."""
 JOBS_MAX: Final = 500
+MANUAL: Final = UnassignedReason(OpenCode.MANUAL)
+ZONE_PAUSED: Final = UnassignedReason(OpenCode.ZONE_PAUSED)
 TOLD_MAX: Final = 100
 """How many deliveries of a manual business are marked as such in one tick."""
+NO_WAY_RETRY_S: Final = 300
+"""So long nobody looks again at a delivery that no way leads to: the map or the driver has to change first."""
+HELD_MAX_S: Final = 900
+"""No delivery is held longer than this, also when the clock was turned back meanwhile."""
 NEAREST_COUNT: Final = 24
 TICKS_KEPT: Final = 600
 FAIRNESS_WINDOW_H: Final = 8
@@ -67,6 +74,9 @@ _JOBS: Final = f"""{_DELIVERY}
 WHERE d.operator_id = $1 AND d.status = 'pending'
   AND greatest(d.ready_at, d.dropoff_from - make_interval(secs => {REACH_MAX_S})) <= $4
   AND (d.pinned_driver_id IS NOT NULL OR coalesce(b.policy->>'mode', $5) <> 'manual')
+  AND (d.retry_at IS NULL OR d.retry_at NOT BETWEEN $2 AND $2 + make_interval(secs => {HELD_MAX_S}))
+  AND NOT EXISTS (SELECT FROM stores s
+                  WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
 ORDER BY d.unassigned_reason IS NOT NULL,
   row_number() OVER (PARTITION BY d.business_id, d.unassigned_reason IS NOT NULL ORDER BY d.created_at, d.id),
   d.created_at, d.id
@@ -360,67 +370,49 @@ def _terms(rows: list[Record], order: list[UUID], chosen: Candidate) -> dict[str
     }
 
 
-MANUAL: Final = "A dispatcher gives this business' deliveries by hand."
-ZONE_PAUSED: Final = "Its pickup or its door is in a paused zone."
-
-REASONS: Final[dict[str, str]] = {
-    "busy": "answering another offer",
-    "stale_position": "silent for a minute",
-    "other_business": "of another business",
-    "wrong_pool": "in a pool this business does not use",
-    "declined_before": "declined or missed it",
-    "too_far": "too far away",
-    "off_shift": "at the end of the shift",
-    "missing_skill": "without what it needs",
-    "vehicle_too_small": "with too small a vehicle",
-    "too_far_for_vehicle": "whose vehicle is not sent so far",
-    "pinned_to_another": "kept out by a pin",
-    "promised_to_another": "kept out by a promise",
-    "on_the_way_elsewhere": "on the way elsewhere",
-}
-
-
-def _in_words(explanation: Explanation) -> str:
-    """Return why nobody was offered this delivery."""
-    if explanation.runners_up:
-        return "The drivers in reach were given more urgent deliveries."
-    counts = sorted(explanation.excluded.items(), key=lambda item: -item[1])
-    if not counts:
-        return "No driver is on shift."
-    return "No driver is free: " + ", ".join(f"{count} {REASONS[reason]}" for reason, count in counts) + "."
-
-
 async def _note_open(con: Connection, operator_id: UUID, row: Record, explanation: Explanation, now: datetime) -> None:
     """Say on the board when a driver will be asked, or why there is none."""
     planned_at, reason = None, None
     if explanation.chosen is None:
-        reason = _in_words(explanation)
+        reason = why_open(explanation)
     else:
         planned_at = max(now, now + timedelta(seconds=explanation.start_by_s - OFFER_LEAD_S))
-    if await _note(con, row, reason, planned_at, now) and reason is not None:
+    undeliverable = reason is not None and reason.code is OpenCode.NO_WAY
+    retry_at = now + timedelta(seconds=NO_WAY_RETRY_S) if undeliverable else None
+    if await _note(con, row, reason, planned_at, now, retry_at) and reason is not None:
         await _keep_decision(con, operator_id, row, explanation, None, now)
 
 
-async def _note(con: Connection, row: Record, reason: str | None, planned_at: datetime | None, now: datetime) -> bool:
+async def _note(
+    con: Connection,
+    row: Record,
+    reason: UnassignedReason | None,
+    planned_at: datetime | None,
+    now: datetime,
+    retry_at: datetime | None = None,
+) -> bool:
     """Keep a waiting delivery's reason or plan, when that is another than before; return whether it was."""
     changed = await con.fetchval(
-        """UPDATE deliveries SET unassigned_reason = $3, planned_at = $4
+        """UPDATE deliveries SET unassigned_reason = $3, planned_at = $4, retry_at = coalesce($6, retry_at)
            WHERE id = $1 AND version = $2 AND status = 'pending'
              AND (unassigned_reason IS DISTINCT FROM $3 OR (planned_at IS NULL) <> ($4::timestamptz IS NULL)
-                  OR abs(extract(epoch FROM planned_at - $4)) > $5)
+                  OR abs(extract(epoch FROM planned_at - $4)) > $5 OR $6::timestamptz IS NOT NULL)
            RETURNING 1""",
         row["id"],
         row["version"],
         reason,
         planned_at,
         PLAN_CHANGE_MIN_S,
+        retry_at,
     )
     if not changed:
         return False
+    undeliverable = reason is not None and reason.code is OpenCode.NO_WAY
+    first = undeliverable and (row["unassigned_reason"] or {}).get("code") != OpenCode.NO_WAY
     await emit(
         con,
         event(
-            EventType.DELIVERY_UPDATED,
+            EventType.DELIVERY_UNDELIVERABLE if first else EventType.DELIVERY_UPDATED,
             at=now,
             operator_id=row["operator_id"],
             business_id=row["business_id"],

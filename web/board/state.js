@@ -57,7 +57,7 @@ export function late_s(d) {
   return Math.max(0, (end - Date.parse(d.promised_at)) / 1000);
 }
 export const atRisk = (d) => !DONE.has(d.status) && Boolean(d.eta && d.promised_at) && Date.parse(d.eta.dropoff.p90) > Date.parse(d.promised_at);
-const needsHand = (d) => (d.status === "pending" && !d.planned_at && (d.reason || waited_s(d) > ATTENTION_AFTER_S)) || (!DONE.has(d.status) && late_s(d) > 0);
+const needsHand = (d) => (d.status === "pending" && !d.planned_at && (d.unassigned_reason || waited_s(d) > ATTENTION_AFTER_S)) || (!DONE.has(d.status) && late_s(d) > 0);
 const urgency = (d) => (SEEKING.has(d.status) ? 1e6 + waited_s(d) : late_s(d));
 const groupOf = (d) => (DONE.has(d.status) ? "finished" : needsHand(d) ? "needs_attention" : "in_progress");
 

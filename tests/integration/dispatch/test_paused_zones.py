@@ -41,9 +41,11 @@ async def test_a_delivery_to_a_paused_zone_waits_and_goes_on_by_itself(onward: O
         await pia.goes_online(world.rosso.lat, world.rosso.lng)
         waiting = await create_delivery(onward, world.rosso)
         seen = await eventually(
-            lambda: on_board(onward, world.rosso.token, waiting), lambda one: one["reason"], "says why it waits"
+            lambda: on_board(onward, world.rosso.token, waiting),
+            lambda one: one["unassigned_reason"],
+            "says why it waits",
         )
-        assert "zone" in str(seen["reason"])
+        assert seen["unassigned_reason"] == {"code": "zone_paused", "counts": {}}
         assert (await call(onward, "GET", world.rosso.token))[1]["data"][0]["reason"] == "a marathon"
         status, answer = await call(onward, "DELETE", world.rosso.token, f"{PATH}/{made['id']}")
         assert (status, answer["code"]) == (403, "forbidden")
@@ -63,7 +65,9 @@ async def test_a_business_pauses_for_itself_alone(onward: Onward) -> None:
         await pia.goes_online(world.verde.lat, world.verde.lng)
         mine, theirs = await create_delivery(onward, world.rosso), await create_delivery(onward, world.verde)
         assert (await pia.is_offered())["deliveries"] == [theirs["id"]]
-        await eventually(lambda: on_board(onward, world.rosso.token, mine), lambda one: one["reason"], "waits")
+        await eventually(
+            lambda: on_board(onward, world.rosso.token, mine), lambda one: one["unassigned_reason"], "waits"
+        )
         assert (await on_board(onward, world.rosso.token, mine))["status"] == "pending"
 
 
@@ -77,7 +81,9 @@ async def test_a_pause_ends_at_its_time(onward: Onward) -> None:
     async with courier(onward, world.pool[0]) as pia:
         await pia.goes_online(world.verde.lat, world.verde.lng)
         made = await create_delivery(onward, world.verde)
-        await eventually(lambda: on_board(onward, world.verde.token, made), lambda one: one["reason"], "waits")
+        await eventually(
+            lambda: on_board(onward, world.verde.token, made), lambda one: one["unassigned_reason"], "waits"
+        )
         assert (await pia.is_offered())["deliveries"] == [made["id"]]
         assert (await call(onward, "GET", world.admin_token))[1]["data"] == []
 

@@ -87,7 +87,9 @@ async def test_a_business_that_leaves_the_pool_is_served_by_its_own(onward: Onwa
     async with courier(onward, world.pool[0]) as pia, courier(onward, world.dedicated) as dora:
         await pia.goes_online(world.rosso.lat, world.rosso.lng)
         made = await create_delivery(onward, world.rosso)
-        await eventually(lambda: on_board(onward, world.rosso.token, made), lambda one: one["reason"], "a reason")
+        await eventually(
+            lambda: on_board(onward, world.rosso.token, made), lambda one: one["unassigned_reason"], "a reason"
+        )
         await dora.goes_online(60.18, 24.96)
         offer = await dora.is_offered()
         assert offer["deliveries"] == [made["id"]]
@@ -118,7 +120,7 @@ async def test_a_driver_without_the_skill_or_the_room_is_not_asked(onward: Onwar
         big = await create_delivery(onward, world.rosso, size=7)
         for one in (made, big):
             await eventually(
-                lambda one=one: on_board(onward, world.rosso.token, one), lambda d: d["reason"], "a reason"
+                lambda one=one: on_board(onward, world.rosso.token, one), lambda d: d["unassigned_reason"], "a reason"
             )
         _, why = await call(onward, "GET", world.rosso.token, f"/api/v1/dispatch/decisions/{made['id']}")
         assert why["data"][0]["excluded"] == {"missing_skill": 1}
@@ -186,7 +188,9 @@ async def test_in_manual_mode_nobody_is_asked_until_a_dispatcher_says_whom(onwar
         await dora.goes_online(60.169, 24.94)
         await pia.goes_online(60.180, 24.96)
         made = await create_delivery(onward, world.rosso, needs=[])
-        await eventually(lambda: on_board(onward, world.rosso.token, made), lambda one: one["reason"], "says why")
+        await eventually(
+            lambda: on_board(onward, world.rosso.token, made), lambda one: one["unassigned_reason"], "says why"
+        )
         path = f"/api/v1/dispatch/deliveries/{made['id']}/suggestions"
         status, answer = await call(onward, "GET", world.rosso.token, path)
         assert status == 200
