@@ -151,6 +151,7 @@ async def route_of(con: Connection, driver_id: UUID) -> tuple[int, list[dict[str
 
 def _stop(row: Record) -> dict[str, Any]:
     return {
+        "id": show(Kind.STOP, row["id"]),
         "delivery_id": show(Kind.DELIVERY, row["delivery_id"]),
         "kind": row["kind"],
         "status": row["status"],

@@ -51,6 +51,7 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
         e.DELIVERY_RETURNED: (show, route),
         e.DELIVERY_ETA_CHANGED: (show,),
         e.DELIVERY_UPDATED: (show,),
+        e.DELIVERY_REORDERED: (show, route),
         e.DELIVERY_UNDELIVERABLE: (show,),
         e.OFFER_SENT: (offer,),
         e.OFFER_ACCEPTED: (offer,),

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from dispatch import board_api, deliveries_api, dispatcher_api, driver_api, policy_api, suggestions_api, zones_api
+from dispatch import (
+    board_api,
+    deliveries_api,
+    dispatcher_api,
+    driver_api,
+    fairness_api,
+    policy_api,
+    route_api,
+    suggestions_api,
+    zones_api,
+)
 from finance import api as finance
 from kernel.http import Route
 from storefront_api.catalog import api as catalog
@@ -23,6 +33,8 @@ ROUTES: tuple[Route, ...] = (
     *dispatcher_api.ROUTES,
     *policy_api.ROUTES,
     *suggestions_api.ROUTES,
+    *route_api.ROUTES,
+    *fairness_api.ROUTES,
     *zones_api.ROUTES,
     *driver_api.ROUTES,
     *tracking.ROUTES,

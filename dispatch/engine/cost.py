@@ -123,7 +123,7 @@ class Pricer:
 
     @cached_property
     def detours(self) -> Ints:
-        """What is known of each detour (detours, 6): price of delay and of lateness, time; he starts, is free, where."""
+        """What is known of each detour (detours, 6): prices of delay and lateness, time, start, end and last place."""
         rows = [
             (one.delay, one.late, one.longer_s, one.start_by_s, one.end_s, one.end_place)
             for one in self.bundles.detours
