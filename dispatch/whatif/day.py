@@ -132,6 +132,8 @@ class Day:
         self.left: dict[int, Delivery] = {}
         """What waits to be picked up, by number, in the order it became known."""
         self._demand: dict[int, float] = {}
+        self._due_s = -FOREVER
+        """Before then, with no news, the engine would say the same as the last time."""
 
     def play(self, told: Callable[[float], None] = lambda share: None) -> None:
         """Play the whole day; `told` hears the share of it that is over."""
@@ -147,6 +149,7 @@ class Day:
                 number = self._coming.pop()
                 one = self.left[number] = self.deliveries[number]
                 self._demand[one.pickup] = self._demand.get(one.pickup, 0.0) + 1
+                self._due_s = now
             self._decide(now)
             for hand in hands:
                 self._settle(hand, now)
@@ -170,12 +173,18 @@ class Day:
         ]
         promised = {job for hand in self._hands if rules.keeps for job in _jobs(hand)}
         waiting = [number for number in self.left if number not in promised]
-        if not hands or not (waiting or (self._demand and rules.demand_half_life_s)):
+        stays = not rules.demand_half_life_s
+        if not hands or (stays and (not waiting or now < self._due_s)) or not (waiting or self._demand):
             return
         bound = self._bound(hands, waiting, now)
         jobs = waiting + [job for hand in hands if hand.number in bound and rules.keeps for job in _jobs(hand)]
         plan = self.solved(self._problem(now, hands, jobs, bound))
         self._commit(now, hands, jobs, bound, plan)
+        tentative = [
+            now + route.start_by_s - rules.lead_s - rules.epoch_s + 1 for route in plan.routes if not route.commit
+        ]
+        begins = [hand.shift.on_s - rules.early_s for hand in self._hands]
+        self._due_s = min((*tentative, *(at_s for at_s in begins if at_s > now)), default=FOREVER)
 
     def _bound(self, hands: list[_Hand], waiting: list[int], now: int) -> set[int]:
         """Return the hands on their way to a store where what they fetch may still become another set, or more."""
@@ -281,6 +290,7 @@ class Day:
             place, leave_s = door, door_s + self.rules.dropoff_service_s // 2
             del self.left[job]
         self.trips.append(trip)
+        self._due_s = now
         hand.place, hand.free_s, hand.errand = place, trip.free_s, None
         hand.jobs_done += len(trip.jobs)
 
