@@ -58,7 +58,7 @@ class Planner:
                 initializer=worker.start,
                 initargs=(self._make_travel,),
             )
-        with _ctrl_c_held_back():
+        with ctrl_c_held_back():
             future = self._pool.submit(work, argument)
         try:
             async with asyncio.timeout(ANSWER_MAX_S):
@@ -79,7 +79,7 @@ class Planner:
 
 
 @contextlib.contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
+def ctrl_c_held_back() -> Iterator[None]:
     """A process that is started meanwhile inherits the mask: Ctrl-C never meets it half imported."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from dispatch.delivery import BY_DRIVER, DELIVERY, FINISHED, WITH_DRIVER, DeliveryEvent, DeliveryStatus
-from dispatch.driver import ASKED, DRIVER, DriverEvent, DriverState
+from dispatch.driver import ASKED, DRIVER, ON_SHIFT, DriverEvent, DriverState
 from geo.point import Point
 from kernel import metrics
 from kernel.db import Connection, Record, act_for, one
@@ -334,6 +334,7 @@ async def _driver_event(con: Connection, driver_id: UUID, happened: DriverEvent,
         await con.execute(
             "UPDATE driver_profiles SET state = $2, state_since = $3 WHERE id = $1", driver_id, state.value, at
         )
+        await _keep_shift(con, row, state, at)
         await emit(
             con,
             event(
@@ -346,6 +347,24 @@ async def _driver_event(con: Connection, driver_id: UUID, happened: DriverEvent,
             ),
         )
     return state.value
+
+
+async def _keep_shift(con: Connection, row: Record, state: DriverState, at: datetime) -> None:
+    """A shift begins when a driver comes to work and ends when he rests or goes; `row` is the driver before."""
+    if state in ON_SHIFT and row["state"] not in ON_SHIFT:
+        await con.execute(
+            "INSERT INTO driver_shifts (driver_id, operator_id, started_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            row["id"],
+            row["operator_id"],
+            at,
+        )
+    elif state not in ON_SHIFT:
+        await con.execute(
+            """UPDATE driver_shifts SET ended_at = greatest(started_at, $2)
+               WHERE driver_id = $1 AND ended_at IS NULL""",
+            row["id"],
+            at,
+        )
 
 
 async def unassign(con: Connection, row: Record, *, reason: str, at: datetime) -> Record:

@@ -20,6 +20,7 @@ from dispatch.planner import Planner
 from dispatch.proof import ProofStore
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
+from dispatch.whatif_process import Replays
 from kernel.access import Principal
 from kernel.clock import Clock, SystemClock
 from kernel.db import Database
@@ -116,6 +117,7 @@ async def build(settings: Settings) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
+            Replays: Replays(travel),
             Ingest: ingest,
             LivePositions: live,
         },

@@ -11,6 +11,7 @@ from dispatch import (
     policy_api,
     route_api,
     suggestions_api,
+    whatif_api,
     zones_api,
 )
 from finance import api as finance
@@ -36,6 +37,7 @@ ROUTES: tuple[Route, ...] = (
     *route_api.ROUTES,
     *fairness_api.ROUTES,
     *zones_api.ROUTES,
+    *whatif_api.ROUTES,
     *driver_api.ROUTES,
     *tracking.ROUTES,
     *finance.ROUTES,
