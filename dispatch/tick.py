@@ -172,10 +172,10 @@ class Dispatcher:
                 waiting = await con.fetch(_JOBS, *asked, now + timedelta(seconds=LEAD_S), usual.mode.value)
                 manual = await con.fetch(_FOR_A_DISPATCHER, *asked, usual.mode.value, MANUAL)
                 jobs, paused = await zones.without_paused(con, operator_id, waiting, now)
-                bound = await con.fetch(_BEFORE_PICKUP, *asked, [s.value for s in BEFORE_PICKUP])
-                drivers = await self._on_shift(con, operator_id, now)
+                bound = await con.fetch(_BEFORE_PICKUP, *asked, [s.value for s in BEFORE_PICKUP]) if jobs else []
+                drivers = await self._on_shift(con, operator_id, now) if jobs else []
             for rows, reason in ((manual, MANUAL), (paused, ZONE_PAUSED)):
-                for row in rows:
+                for row in (row for row in rows if row["unassigned_reason"] != msgspec.to_builtins(reason)):
                     async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
                         await _note(con, row, reason, None, now)
             if not jobs:

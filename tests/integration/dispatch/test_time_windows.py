@@ -48,7 +48,7 @@ async def _planned(onward: Onward, delivery: dict[str, Any]) -> Any:
         ({"ready_at": at(60), "dropoff_until": at(30)}, "dropoff_until"),
         ({"dropoff_from": "2030-05-01T12:00:00"}, "dropoff_from"),
         ({"dropoff_from": "2930-05-01T12:00:00Z"}, "dropoff_from"),
-        ({"needs": ["Age Check"]}, "needs[...]"),
+        ({"needs": ["Age Check"]}, "needs[0]"),
         ({"size": 0}, "size"),
     ],
 )
