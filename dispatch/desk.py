@@ -163,6 +163,7 @@ def _stop(row: Record) -> dict[str, Any]:
         "instructions": row["instructions"],
         "ready_at": row["ready_at"],
         "promised_at": row["promised_at"],
+        "notice": row["notice"],
         "cash_to_collect_minor": row["cash_to_collect_minor"],
         "currency": row["currency"],
     }

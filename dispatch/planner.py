@@ -45,6 +45,10 @@ class Planner:
         """Return the travel seconds of single legs; raises `PlannerAway`."""
         return await self._call(worker.leg_seconds, legs)
 
+    async def has_way(self, start: Point, end: Point) -> bool:
+        """Say whether any vehicle can go from one place to another; raises `PlannerAway`."""
+        return await self._call(worker.has_way, (start, end))
+
     async def _call(self, work: Callable[..., T], argument: object) -> T:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
@@ -53,9 +57,9 @@ class Planner:
                 initializer=worker.start,
                 initargs=(self._make_travel,),
             )
-        with _ctrl_c_held_back():
-            future = self._pool.submit(work, argument)
         try:
+            with _ctrl_c_held_back():
+                future = self._pool.submit(work, argument)
             async with asyncio.timeout(ANSWER_MAX_S):
                 return await asyncio.wrap_future(future)
         except (BrokenProcessPool, TimeoutError) as error:

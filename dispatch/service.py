@@ -334,10 +334,10 @@ async def _driver_event(con: Connection, driver_id: UUID, happened: DriverEvent,
     return state.value
 
 
-async def unassign(con: Connection, row: Record, *, reason: str, at: datetime) -> Record:
+async def unassign(con: Connection, row: Record, *, reason: str, at: datetime, source: str = "dispatcher") -> Record:
     """Take a locked delivery away from its driver before he picked it up; raises `IllegalTransition` afterwards."""
     driver_id = row["driver_id"]
-    row = await advance(con, row, DeliveryEvent.UNASSIGN, source="dispatcher", at=at, reason=reason)
+    row = await advance(con, row, DeliveryEvent.UNASSIGN, source=source, at=at, reason=reason)
     await _let_go(con, row["id"])
     await release_driver(con, driver_id, at)
     return row

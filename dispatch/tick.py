@@ -16,23 +16,30 @@ from typing import Any, Final
 from uuid import UUID
 
 from dispatch import offers
+from dispatch.alerts import Alert, AlertCode, settle
 from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER
+from dispatch.engine.candidates import Exclusion
 from dispatch.engine.explain import Candidate, Explanation
-from dispatch.offer import DECLINE_COOLDOWN_S
+from dispatch.offer import DECLINE_COOLDOWN_S, MISSED_MAX
 from dispatch.planner import Planner
+from dispatch.standin import StandIn
 from dispatch.unassigned import OpenCode, why_open
 from dispatch.worker import Answer, LiveDriver, OpenJob, Question
 from geo.point import Point
 from geo.travel import Vehicle
 from kernel import metrics
 from kernel.clock import Clock, to_ms
-from kernel.db import Connection, Database, Reason, Record
+from kernel.db import AWAY, Connection, Database, Reason, Record
 from kernel.events import EventType, event
 from kernel.ids import Kind, new_id, show
+from kernel.log import get_logger
 from kernel.outbox import emit
 from tracking.live import STALE_AFTER_MS, LivePositions
 
+log = get_logger(__name__)
+
 PERIOD_S: Final = 1.0
+OF_PLANNER: Final = (AlertCode.PLANNER_DOWN, AlertCode.TRAVEL_TIMES_DOWN)
 PLAN_CHANGE_MIN_S: Final = 120
 SETTLE_S: Final = 0.05
 LEAD_S: Final = 900
@@ -79,6 +86,9 @@ WHERE d.operator_id = $1 AND d.status = ANY($3) ORDER BY d.driver_id, d.id
 _DRIVERS: Final = """
 SELECT dr.id, dr.vehicle, dr.pool, dr.state,
        EXISTS (SELECT FROM offers o WHERE o.driver_id = dr.id AND o.status = 'sent') AS has_offer,
+       (SELECT count(*) FILTER (WHERE last.status = 'expired') FROM (
+          SELECT o.status FROM offers o WHERE o.driver_id = dr.id AND o.status IN ('accepted', 'declined', 'expired')
+            AND o.answered_at > greatest($4, dr.state_since) ORDER BY o.answered_at DESC LIMIT $5) last) AS missed,
        (SELECT coalesce(jsonb_object_agg(a.business_id, a.priority), '{}')
         FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS priorities,
        (SELECT count(*) FROM deliveries d
@@ -104,10 +114,11 @@ class Dispatcher:
     ) -> None:
         self._db = db
         self._live = live
-        self._planner = planner
+        self._planner = StandIn(planner)
         self._clock = clock
         self._on_alive = on_alive
         self._wake = asyncio.Event()
+        self._told: dict[UUID, list[AlertCode]] = {}
         self.tick_ms: deque[float] = deque(maxlen=TICKS_KEPT)
         """How long the last ticks that had work took, in milliseconds."""
 
@@ -126,8 +137,18 @@ class Dispatcher:
             async with self._db.platform_tx(Reason.DISPATCH_TICK, readonly=True) as con:
                 operators = [row["id"] for row in await con.fetch("SELECT id FROM operators ORDER BY id")]
             for operator_id in operators:
-                await self.tick(operator_id)
+                await self._survive(operator_id)
             self._on_alive()
+
+    async def _survive(self, operator_id: UUID) -> None:
+        """Tick; what goes wrong with one operator is told and does not reach the others."""
+        try:
+            await self.tick(operator_id)
+        except AWAY:
+            raise  # the database is away for everybody
+        except Exception as error:
+            metrics.ticks_failed.inc()
+            log.error("tick_failed", operator_id=str(operator_id), exc_info=error)
 
     async def tick(self, operator_id: UUID) -> int:
         """Look, plan and send offers once for one operator; return how many were sent."""
@@ -162,31 +183,55 @@ class Dispatcher:
                     return None
                 bound = await con.fetch(_BEFORE_PICKUP, operator_id, now, [s.value for s in BEFORE_PICKUP])
                 drivers = await con.fetch(
-                    _DRIVERS, operator_id, now - timedelta(hours=FAIRNESS_WINDOW_H), [s.value for s in WITH_DRIVER]
+                    _DRIVERS,
+                    operator_id,
+                    now - timedelta(hours=FAIRNESS_WINDOW_H),
+                    [s.value for s in WITH_DRIVER],
+                    now - timedelta(seconds=DECLINE_COOLDOWN_S),
+                    MISSED_MAX,
                 )
             joining = _joinable(jobs, bound, drivers)
             kept = [row for rows in joining.values() for row in rows]
             question = await self._question(operator_id, jobs, kept, drivers, now)
         with metrics.tick_seconds.labels("plan").time():
             answer = await self._planner.answer(question)
+        await self._tell_alerts(operator_id, answer, now)
+        if answer is None:
+            return None
         with metrics.tick_seconds.labels("commit").time():
             return await self._commit(operator_id, jobs, answer, now)
+
+    async def _tell_alerts(self, operator_id: UUID, answer: Answer | None, now: datetime) -> None:
+        """Raise or end what this process knows about its planner, when that is another than before."""
+        down = [AlertCode.PLANNER_DOWN] if self._planner.down else []
+        if answer is not None and answer.travel_down:
+            down.append(AlertCode.TRAVEL_TIMES_DOWN)
+        if self._told.get(operator_id) == down or (answer is None and not down):
+            return
+        async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
+            await settle(con, operator_id, OF_PLANNER, [Alert(code) for code in down], now)
+        self._told[operator_id] = down
 
     async def _question(
         self, operator_id: UUID, jobs: list[Record], kept: list[Record], drivers: list[Record], now: datetime
     ) -> Question:
         pickups = [Point(row["p_lat"], row["p_lng"]) for row in jobs]
         asked = [row for row in drivers if row["has_offer"]]
+        able = [row for row in drivers if not row["has_offer"] and row["missed"] < MISSED_MAX]
         found = await self._live.nearest(operator_id, pickups, count=NEAREST_COUNT + len(asked))
         near = {driver for place in found for driver, _ in place} | {row["pinned_driver_id"] for row in jobs}
-        wanted = [row for row in drivers if not row["has_offer"] and (row["id"] in near or row["pool"] == "dedicated")]
+        wanted = [row for row in able if row["id"] in near or row["pool"] == "dedicated"] or able
         seen = await self._live.positions(operator_id, [row["id"] for row in wanted])
         oldest_ms = to_ms(now) - STALE_AFTER_MS
         fresh = [row for row in wanted if row["id"] in seen and seen[row["id"]].t_ms >= oldest_ms]
         bound: dict[UUID, list[UUID]] = {}
         for row in kept:
             bound.setdefault(row["driver_id"], []).append(row["id"])
-        left_out = {"busy": len(asked), "stale_position": len(wanted) - len(fresh)}
+        left_out = {
+            Exclusion.BUSY.value: len(asked),
+            Exclusion.STALE_POSITION.value: len(wanted) - len(fresh),
+            Exclusion.NOT_ANSWERING.value: len(drivers) - len(asked) - len(able),
+        }
         return Question(
             now_ms=to_ms(now),
             drivers=tuple(

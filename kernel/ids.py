@@ -36,6 +36,7 @@ class Kind(StrEnum):
     DECISION = "dec"
     EARNING = "ern"
     EVENT = "evt"
+    ALERT = "alr"
 
 
 def new_id() -> UUID:
