@@ -17,6 +17,8 @@ from geo.travel import TravelTimes, Vehicle
 from kernel.log import get_logger
 
 ANSWER_MAX_S: Final = 10.0
+START_MAX_S: Final = 30.0
+"""A new process loads solvers and the map first: killing it for that would never end."""
 
 T = TypeVar("T")
 log = get_logger(__name__)
@@ -32,6 +34,7 @@ class Planner:
     def __init__(self, make_travel: Callable[[], TravelTimes]) -> None:
         self._make_travel = make_travel
         self._pool: ProcessPoolExecutor | None = None
+        self._ready = False
 
     async def warm_up(self) -> None:
         """Start the process ahead of the first question."""
@@ -51,6 +54,7 @@ class Planner:
 
     async def _call(self, work: Callable[..., T], argument: object) -> T:
         if self._pool is None:
+            self._ready = False
             self._pool = ProcessPoolExecutor(
                 1,
                 mp_context=multiprocessing.get_context("spawn"),
@@ -60,8 +64,12 @@ class Planner:
         try:
             with _ctrl_c_held_back():
                 future = self._pool.submit(work, argument)
-            async with asyncio.timeout(ANSWER_MAX_S):
-                return await asyncio.wrap_future(future)
+            answer = asyncio.wrap_future(future)
+            answer.add_done_callback(_look_at)
+            async with asyncio.timeout(ANSWER_MAX_S if self._ready else ANSWER_MAX_S + START_MAX_S):
+                found = await asyncio.shield(answer)  # cancelled, it would trip over its own process' death
+            self._ready = True
+            return found
         except (BrokenProcessPool, TimeoutError) as error:
             self.close(kill=True)
             raise PlannerAway(f"{type(error).__name__}") from None
@@ -74,7 +82,13 @@ class Planner:
         if kill:
             for process in list((pool._processes or {}).values()):
                 process.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=not kill)
+
+
+def _look_at(answer: asyncio.Future[T]) -> None:
+    """Take note of what nobody waits for any more, so that it is not complained about."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 @contextlib.contextmanager

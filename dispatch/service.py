@@ -343,6 +343,16 @@ async def unassign(con: Connection, row: Record, *, reason: str, at: datetime, s
     return row
 
 
+async def fail(con: Connection, delivery_id: UUID, *, reason: str, at: datetime) -> Record:
+    """A dispatcher gives up on what a driver has aboard; raises `IllegalTransition` before the pickup."""
+    row = await lock(con, delivery_id)
+    if row["status"] == DeliveryStatus.FAILED:
+        return row
+    row = await advance(con, row, DeliveryEvent.FAIL, source="dispatcher", at=at, reason=reason)
+    await _stop_times(con, row, "dispatcher", at)
+    return row
+
+
 async def _let_go(con: Connection, delivery_id: UUID) -> None:
     await con.execute("UPDATE offer_deliveries SET holds = false WHERE delivery_id = $1 AND holds", delivery_id)
     await con.execute("UPDATE stops SET driver_id = NULL, route_position = NULL WHERE delivery_id = $1", delivery_id)
