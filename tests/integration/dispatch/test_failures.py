@@ -43,6 +43,13 @@ class Moved:
         return int(self.now().timestamp() * 1000)
 
 
+@pytest.fixture
+async def onward(onward: Onward) -> Onward:
+    """The product with its planner awake: what is told here happens on a running day."""
+    await part(onward, Planner).warm_up()
+    return onward
+
+
 def part(onward: Onward, kind: type[Any]) -> Any:
     return onward.installation.parts[kind]
 
@@ -296,7 +303,7 @@ async def test_a_store_that_closes_holds_its_work_tells_its_drivers_and_goes_on_
         status, closed = await set_store(onward, rosso, opened=False)
         assert (status, closed["closed_reason"]) == (200, "oven broken")
 
-        def held(o: dict[str, Any]) -> bool:
+        def held(o: dict[str, Any]) -> Any:
             mine = next((d for d in o["deliveries"] if d["id"] == waiting["id"]), {})
             return bool(
                 mine and mine["unassigned_reason"] == {"code": "store_closed", "counts": {}} and mine["offer"] is None
