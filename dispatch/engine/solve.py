@@ -20,6 +20,7 @@ from dispatch.engine.matching import match
 from dispatch.engine.packing import Packing
 from dispatch.engine.plan import Plan, plan_of
 from dispatch.engine.problem import KEPT, Ints, Limits, Problem
+from dispatch.engine.relaxation import SolverFailed
 from dispatch.engine.reposition import advise
 from dispatch.engine.verify import verify
 
@@ -34,7 +35,14 @@ def solve(problem: Problem, limits: Limits = USUAL) -> Plan:
     if not problem.jobs or not problem.drivers:
         nobody = tuple(range(len(problem.jobs)))
         return Plan((), nobody, 0, "none", advise(problem, set()))
-    plans = sorted(make_plans(problem, limits), key=lambda plan: plan.objective)
+    plans: list[Plan] = []
+    try:
+        for plan in make_plans(problem, limits):
+            plans.append(plan)  # one by one: what was found before a failure stands
+    except SolverFailed:
+        if not plans:
+            raise
+    plans.sort(key=lambda plan: plan.objective)
     for plan in plans:
         if not verify(problem, plan):
             busy = {route.driver for route in plan.routes}
