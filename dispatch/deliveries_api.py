@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -12,6 +14,7 @@ from msgspec import Meta
 
 from dispatch import policy, quotes, service
 from dispatch.delivery import TRACKABLE_AFTER_H, DeliveryStatus
+from dispatch.planner import Planner, PlannerAway
 from dispatch.proof import ProofStore
 from dispatch.service import NewDelivery, Place
 from dispatch.unassigned import UnassignedReason
@@ -27,6 +30,7 @@ from kernel.paging import page_of
 from tenancy.skills import Skills
 from tenancy.tokens import TrackingLinks
 
+WAY_WAIT_S: Final = 1.0
 READY_AHEAD_MAX: Final = timedelta(days=366)
 
 
@@ -138,6 +142,7 @@ async def create_quote(ctx: Ctx, body: NewQuote) -> web.StreamResponse:
     """Ask what a delivery would cost and when it would be there"""
     business_id, now = ctx.principal.business(), ctx.clock.now()
     ready_at = _ready_at(body.ready_at, now)
+    await _check_way(ctx, body.store_id, body.pickup, body.dropoff)
     async with ctx.once(business_id) as once:
         pickup, _ = await _pickup(once.con, body.store_id, body.pickup)
         quote_id, terms, expires_at = await quotes.make(
@@ -159,6 +164,8 @@ async def create_delivery(ctx: Ctx, body: DeliveryBody) -> web.StreamResponse:
     principal, now = ctx.principal, ctx.clock.now()
     business_id = principal.business()
     ready_at = _ready_at(body.ready_at, now)
+    if body.quote_id is None:
+        await _check_way(ctx, body.store_id, body.pickup, body.dropoff)
     async with ctx.once(business_id) as once:
         con = once.con
         pickup, store_id = await _pickup(con, body.store_id, body.pickup)
@@ -289,7 +296,19 @@ async def _pickup(con: Connection, store_id: str | None, pickup: Place | None) -
         return pickup, None
     assert store_id is not None
     row = one(await con.fetchrow("SELECT * FROM stores WHERE id = $1", ids.parse(Kind.STORE, store_id)), "store")
+    if row["closed_since"] is not None:
+        raise Problem("store_closed", f"{row['name']} is closed for now. {row['closed_reason']}".strip())
     return Place(row["name"], row["address"], row["lat"], row["lng"], row["phone"]), row["id"]
+
+
+async def _check_way(ctx: Ctx, store_id: str | None, pickup: Place | None, dropoff: Place) -> None:
+    """Raise `undeliverable` when the map knows no way. A busy planner is not waited for: dispatch looks again."""
+    async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
+        start, _ = await _pickup(con, store_id, pickup)
+    with contextlib.suppress(PlannerAway, TimeoutError):
+        async with asyncio.timeout(WAY_WAIT_S):
+            if not await ctx.need(Planner).has_way(start.point(), dropoff.point()):
+                raise Problem("undeliverable", "No way leads from the pickup to this door. Check where both are.")
 
 
 async def _read(ctx: Ctx, con: Connection, delivery_id: UUID) -> DeliveryView:

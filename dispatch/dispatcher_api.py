@@ -83,6 +83,20 @@ class ReassignResults(msgspec.Struct, frozen=True):
     data: list[ReassignResult]
 
 
+class FailBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why; the customer reads it."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class FailedView(msgspec.Struct, frozen=True):
+    """A delivery that was given up."""
+
+    id: str
+    status: str
+    version: int
+
+
 async def reassign(ctx: Ctx, path: DeliveryPath, body: ReassignBody) -> ReassignView:
     """Give a delivery to a driver, or back to the engine"""
     return await _reassign(ctx, path.id, body.driver_id, body.reason)
@@ -147,6 +161,15 @@ async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) ->
     )
 
 
+async def fail_delivery(ctx: Ctx, path: DeliveryPath, body: FailBody) -> FailedView:
+    """Give up on a delivery whose driver has it aboard and can't be reached"""
+    delivery_id = ids.parse(Kind.DELIVERY, path.id)
+    await check_scope(ctx, delivery_id)
+    async with ctx.db.platform_tx(Reason.DISPATCHER) as con:
+        row = await service.fail(con, delivery_id, reason=body.reason, at=ctx.clock.now())
+    return FailedView(path.id, row["status"], row["version"])
+
+
 async def check_scope(ctx: Ctx, delivery_id: UUID) -> None:
     """Raise `not_found` when the delivery is not the caller's to see."""
     operator_id = ctx.principal.operator()
@@ -191,5 +214,6 @@ async def _pin(con: Connection, row: Record, driver_id: UUID | None, not_again: 
 
 ROUTES = (
     Route("POST", "/api/v1/dispatch/deliveries/{id}/reassign", reassign, Permission.DISPATCH, Rate.WRITE),
+    Route("POST", "/api/v1/dispatch/deliveries/{id}/fail", fail_delivery, Permission.DISPATCH, Rate.WRITE),
     Route("POST", "/api/v1/dispatch/deliveries/reassign", reassign_many, Permission.DISPATCH, Rate.WRITE),
 )

@@ -14,7 +14,8 @@ import asyncpg
 
 from dispatch import service
 from dispatch.delivery import BEFORE_PICKUP, DeliveryEvent, DeliveryStatus
-from dispatch.offer import OFFER, OfferEvent, OfferStatus
+from dispatch.offer import OFFER, OfferEvent, OfferStatus, pause_s
+from dispatch.unassigned import OpenCode, UnassignedReason
 from kernel import ids, metrics
 from kernel.db import Connection, Record, act_for, one
 from kernel.errors import Problem
@@ -164,7 +165,7 @@ async def decline(con: Connection, *, driver_id: UUID, offer_id: UUID, reason: s
     if offer["status"] == OfferStatus.DECLINED:
         return
     await _close(con, offer, OfferEvent.DECLINE, now, reason)
-    await _give_back(con, offer_id, now, narrow=True, unpin=True)
+    await _give_back(con, offer_id, now, narrow=True, refused=True)
 
 
 async def expire_due(con: Connection, now: datetime) -> int:
@@ -175,8 +176,28 @@ async def expire_due(con: Connection, now: datetime) -> int:
     )
     for offer in due:
         await _close(con, offer, OfferEvent.EXPIRE, now)
-        await _give_back(con, offer["id"], now, unpin=True)
+        await _give_back(con, offer["id"], now, refused=True)
     return len(due)
+
+
+async def restart_terms(con: Connection, now: datetime, sent_after: datetime) -> int:
+    """Give open offers sent after a time their whole term again, from now on; return how many. Platform path.
+
+    For when the clock was set: forward, and all would expire unseen; back, and they would live on for hours.
+    """
+    rows = await con.fetch(
+        """UPDATE offers SET sent_at = $1, expires_at = $1::timestamptz + (expires_at - sent_at)
+           WHERE id IN (SELECT id FROM offers WHERE status = 'sent' AND sent_at > $2 ORDER BY id FOR UPDATE SKIP LOCKED)
+           RETURNING *""",
+        now,
+        sent_after,
+    )
+    for offer in rows:
+        await con.execute(
+            "UPDATE offer_deliveries SET expires_at = $2 WHERE offer_id = $1", offer["id"], offer["expires_at"]
+        )
+        await _tell(con, offer, EventType.OFFER_SENT, now)
+    return len(rows)
 
 
 async def revoke_for(con: Connection, delivery_id: UUID, reason: str, now: datetime) -> None:
@@ -249,7 +270,7 @@ async def _close(con: Connection, offer: Record, happened: OfferEvent, now: date
 
 
 async def _give_back(
-    con: Connection, offer_id: UUID, now: datetime, *, narrow: bool = False, unpin: bool = False
+    con: Connection, offer_id: UUID, now: datetime, *, narrow: bool = False, refused: bool = False
 ) -> None:
     for held in await _deliveries(con, offer_id):
         if narrow:
@@ -258,9 +279,21 @@ async def _give_back(
         holders = await con.fetch("SELECT offer_id FROM offer_deliveries WHERE delivery_id = $1 AND holds", row["id"])
         if row["status"] == DeliveryStatus.OFFERED and [one["offer_id"] for one in holders] == [offer_id]:
             await service.advance(con, row, DeliveryEvent.OFFER_LOST, source="system", at=now)
-            if unpin:
+            if refused:
                 await con.execute("UPDATE deliveries SET pinned_driver_id = NULL WHERE id = $1", row["id"])
+                await _pause(con, row, now)
     await con.execute("UPDATE offer_deliveries SET holds = false WHERE offer_id = $1 AND holds", offer_id)
+
+
+async def _pause(con: Connection, row: Record, now: datetime) -> None:
+    """Ask nobody for a while about a delivery that many refused: drivers are not to be plagued with it."""
+    if wait_s := pause_s(row["attempts"]):
+        await con.execute(
+            "UPDATE deliveries SET retry_at = $2, unassigned_reason = $3 WHERE id = $1",
+            row["id"],
+            now + timedelta(seconds=wait_s),
+            UnassignedReason(OpenCode.DECLINED_OFTEN, {"offers": row["attempts"]}),
+        )
 
 
 async def _tell(con: Connection, offer: Record, kind: EventType, now: datetime) -> None:

@@ -367,12 +367,22 @@ async def _keep_shift(con: Connection, row: Record, state: DriverState, at: date
         )
 
 
-async def unassign(con: Connection, row: Record, *, reason: str, at: datetime) -> Record:
+async def unassign(con: Connection, row: Record, *, reason: str, at: datetime, source: str = "dispatcher") -> Record:
     """Take a locked delivery away from its driver before he picked it up; raises `IllegalTransition` afterwards."""
     driver_id = row["driver_id"]
-    row = await advance(con, row, DeliveryEvent.UNASSIGN, source="dispatcher", at=at, reason=reason)
+    row = await advance(con, row, DeliveryEvent.UNASSIGN, source=source, at=at, reason=reason)
     await _let_go(con, row["id"])
     await release_driver(con, driver_id, at)
+    return row
+
+
+async def fail(con: Connection, delivery_id: UUID, *, reason: str, at: datetime) -> Record:
+    """A dispatcher gives up on what a driver has aboard; raises `IllegalTransition` before the pickup."""
+    row = await lock(con, delivery_id)
+    if row["status"] == DeliveryStatus.FAILED:
+        return row
+    row = await advance(con, row, DeliveryEvent.FAIL, source="dispatcher", at=at, reason=reason)
+    await _stop_times(con, row, "dispatcher", at)
     return row
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dispatch.dispatcher_api import DeliveryPath, check_scope
-from dispatch.planner import PlannerAway
+from dispatch.planner import Planner, PlannerAway
 from dispatch.tick import Dispatcher
 from kernel import ids
 from kernel.access import Permission, Who
@@ -37,7 +37,8 @@ async def suggestions(ctx: Ctx, path: DeliveryPath) -> Suggestions:
     delivery_id = ids.parse(Kind.DELIVERY, path.id)
     await check_scope(ctx, delivery_id)
     try:
-        why = await ctx.need(Dispatcher).suggest(ctx.principal.operator(), delivery_id)
+        question = await ctx.need(Dispatcher).question_about(ctx.principal.operator(), delivery_id)
+        why = await ctx.need(Planner).suggest(question)
     except PlannerAway:
         raise Problem("unavailable", "The planner is starting anew: ask again.", retry_after_s=1) from None
     found = [one for one in (why.chosen, *why.runners_up) if one is not None]

@@ -18,24 +18,32 @@ from uuid import UUID
 import msgspec
 
 from dispatch import offers, policy, zones
+from dispatch.alerts import Alert, AlertCode, settle
 from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER
+from dispatch.engine.candidates import Exclusion
 from dispatch.engine.explain import Candidate, Explanation
 from dispatch.engine.problem import REACH_MAX_S
+from dispatch.offer import MISSED_MAX
 from dispatch.planner import Planner
 from dispatch.policy import Mode, Policies, Policy
+from dispatch.standin import StandIn
 from dispatch.unassigned import OpenCode, UnassignedReason, why_open
 from dispatch.worker import Answer, LiveDriver, OpenJob, Question
 from geo.point import Point
 from geo.travel import Vehicle
 from kernel import metrics
 from kernel.clock import Clock, to_ms
-from kernel.db import Connection, Database, Reason, Record, one
+from kernel.db import AWAY, Connection, Database, Reason, Record, one
 from kernel.events import EventType, event
 from kernel.ids import Kind, new_id, show
+from kernel.log import get_logger
 from kernel.outbox import emit
 from tracking.live import STALE_AFTER_MS, LivePositions
 
+log = get_logger(__name__)
+
 PERIOD_S: Final = 1.0
+OF_PLANNER: Final = (AlertCode.PLANNER_DOWN, AlertCode.TRAVEL_TIMES_DOWN)
 PLAN_CHANGE_MIN_S: Final = 120
 SETTLE_S: Final = 0.05
 LEAD_S: Final = 900
@@ -96,6 +104,9 @@ WHERE d.operator_id = $1 AND d.status = ANY($4) ORDER BY d.driver_id, d.id
 _DRIVERS: Final = """
 SELECT dr.id, dr.vehicle, dr.pool, dr.state, dr.skills,
        EXISTS (SELECT FROM offers o WHERE o.driver_id = dr.id AND o.status = 'sent') AS has_offer,
+       (SELECT count(*) FILTER (WHERE last.status = 'expired') FROM (
+          SELECT o.status FROM offers o WHERE o.driver_id = dr.id AND o.status IN ('accepted', 'declined', 'expired')
+            AND o.answered_at > greatest($4, dr.state_since) ORDER BY o.answered_at DESC LIMIT $5) last) AS missed,
        (SELECT coalesce(jsonb_object_agg(a.business_id, a.priority), '{}')
         FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS priorities,
        (SELECT count(*) FROM deliveries d
@@ -121,10 +132,11 @@ class Dispatcher:
     ) -> None:
         self._db = db
         self._live = live
-        self._planner = planner
+        self._planner = StandIn(planner)
         self._clock = clock
         self._on_alive = on_alive
         self._wake = asyncio.Event()
+        self._told: dict[UUID, list[AlertCode]] = {}
         self.tick_ms: deque[float] = deque(maxlen=TICKS_KEPT)
         """How long the last ticks that had work took, in milliseconds."""
 
@@ -143,8 +155,18 @@ class Dispatcher:
             async with self._db.platform_tx(Reason.DISPATCH_TICK, readonly=True) as con:
                 operators = [row["id"] for row in await con.fetch("SELECT id FROM operators ORDER BY id")]
             for operator_id in operators:
-                await self.tick(operator_id)
+                await self._survive(operator_id)
             self._on_alive()
+
+    async def _survive(self, operator_id: UUID) -> None:
+        """Tick; what goes wrong with one operator is told and does not reach the others."""
+        try:
+            await self.tick(operator_id)
+        except AWAY:
+            raise  # the database is away for everybody
+        except Exception as error:
+            metrics.ticks_failed.inc()
+            log.error("tick_failed", operator_id=str(operator_id), exc_info=error)
 
     async def tick(self, operator_id: UUID) -> int:
         """Look, plan and send offers once for one operator; return how many were sent."""
@@ -173,7 +195,7 @@ class Dispatcher:
                 manual = await con.fetch(_FOR_A_DISPATCHER, *asked, usual.mode.value, MANUAL)
                 jobs, paused = await zones.without_paused(con, operator_id, waiting, now)
                 bound = await con.fetch(_BEFORE_PICKUP, *asked, [s.value for s in BEFORE_PICKUP]) if jobs else []
-                drivers = await self._on_shift(con, operator_id, now) if jobs else []
+                drivers = await self._on_shift(con, operator_id, policies, now) if jobs else []
             for rows, reason in ((manual, MANUAL), (paused, ZONE_PAUSED)):
                 for row in (row for row in rows if row["unassigned_reason"] != msgspec.to_builtins(reason)):
                     async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
@@ -185,24 +207,44 @@ class Dispatcher:
             question = await self._question(operator_id, jobs, kept, drivers, policies, now)
         with metrics.tick_seconds.labels("plan").time():
             answer = await self._planner.answer(question)
+        await self._tell_alerts(operator_id, answer, now)
+        if answer is None:
+            return None
         with metrics.tick_seconds.labels("commit").time():
             return await self._commit(operator_id, jobs, answer, policies, now)
 
-    async def suggest(self, operator_id: UUID, delivery_id: UUID) -> Explanation:
-        """Say who could take a delivery, whoever it is pinned to; raises `not_found` and `PlannerAway`."""
+    async def question_about(self, operator_id: UUID, delivery_id: UUID) -> Question:
+        """Return what a tick would ask about one delivery alone, were it not pinned; raises `not_found`."""
         now = self._clock.now()
         async with self._db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
             policies = await policy.load(con, operator_id)
             asked = (operator_id, now, policies.operator.decline_cooldown_s, delivery_id)
             job = one(await con.fetchrow(f"{_DELIVERY} WHERE d.operator_id = $1 AND d.id = $4", *asked), "delivery")
-            drivers = await self._on_shift(con, operator_id, now)
+            drivers = await self._on_shift(con, operator_id, policies, now)
         question = await self._question(operator_id, [job], [], drivers, policies, now)
         free = msgspec.structs.replace(question.jobs[0], pinned_to=None)
-        return await self._planner.suggest(msgspec.structs.replace(question, jobs=(free,)))
+        return msgspec.structs.replace(question, jobs=(free,))
 
-    async def _on_shift(self, con: Connection, operator_id: UUID, now: datetime) -> list[Record]:
-        since = now - timedelta(hours=FAIRNESS_WINDOW_H)
-        return await con.fetch(_DRIVERS, operator_id, since, [s.value for s in WITH_DRIVER])
+    async def _on_shift(self, con: Connection, operator_id: UUID, policies: Policies, now: datetime) -> list[Record]:
+        return await con.fetch(
+            _DRIVERS,
+            operator_id,
+            now - timedelta(hours=FAIRNESS_WINDOW_H),
+            [s.value for s in WITH_DRIVER],
+            now - timedelta(seconds=policies.operator.decline_cooldown_s),
+            MISSED_MAX,
+        )
+
+    async def _tell_alerts(self, operator_id: UUID, answer: Answer | None, now: datetime) -> None:
+        """Raise or end what this process knows about its planner, when that is another than before."""
+        down = [AlertCode.PLANNER_DOWN] if self._planner.down else []
+        if answer is not None and answer.travel_down:
+            down.append(AlertCode.TRAVEL_TIMES_DOWN)
+        if self._told.get(operator_id) == down or (answer is None and not down):
+            return
+        async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
+            await settle(con, operator_id, OF_PLANNER, [Alert(code) for code in down], now)
+        self._told[operator_id] = down
 
     async def _question(
         self,
@@ -215,9 +257,10 @@ class Dispatcher:
     ) -> Question:
         pickups = [Point(row["p_lat"], row["p_lng"]) for row in jobs]
         asked = [row for row in drivers if row["has_offer"]]
+        able = [row for row in drivers if not row["has_offer"] and row["missed"] < MISSED_MAX]
         found = await self._live.nearest(operator_id, pickups, count=NEAREST_COUNT + len(asked))
         near = {driver for place in found for driver, _ in place} | {row["pinned_driver_id"] for row in jobs}
-        wanted = [row for row in drivers if not row["has_offer"] and (row["id"] in near or row["pool"] == "dedicated")]
+        wanted = [row for row in able if row["id"] in near or row["pool"] == "dedicated"] or able
         seen = await self._live.positions(operator_id, [row["id"] for row in wanted])
         oldest_ms = to_ms(now) - STALE_AFTER_MS
         fresh = [row for row in wanted if row["id"] in seen and seen[row["id"]].t_ms >= oldest_ms]
@@ -225,7 +268,11 @@ class Dispatcher:
         for row in kept:
             bound.setdefault(row["driver_id"], []).append(row["id"])
         limits = policies.operator.vehicles
-        left_out = {"busy": len(asked), "stale_position": len(wanted) - len(fresh)}
+        left_out = {
+            Exclusion.BUSY.value: len(asked),
+            Exclusion.STALE_POSITION.value: len(wanted) - len(fresh),
+            Exclusion.NOT_ANSWERING.value: len(drivers) - len(asked) - len(able),
+        }
         return Question(
             now_ms=to_ms(now),
             drivers=tuple(

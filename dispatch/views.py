@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from dispatch import alerts
 from dispatch.delivery import TRACKABLE_AFTER_H, WITH_DRIVER
 from kernel import keys
 from kernel.access import Permission, Principal, Who
@@ -134,7 +135,7 @@ class BoardViews:
             businesses = await con.fetch("SELECT id, name, color FROM businesses")
             name = businesses[0]["name"]
         stores = await con.fetch(
-            "SELECT id, business_id, name, lat, lng FROM stores WHERE business_id = ANY($1) ORDER BY id",
+            "SELECT * FROM stores WHERE business_id = ANY($1) ORDER BY id",
             [business["id"] for business in businesses],
         )
         seen = await self._live.positions(principal.operator(), [driver["id"] for driver in drivers])
@@ -148,18 +149,10 @@ class BoardViews:
             "businesses": [
                 {"id": show(Kind.BUSINESS, b["id"]), "name": b["name"], "color": b["color"]} for b in businesses
             ],
-            "stores": [
-                {
-                    "id": show(Kind.STORE, s["id"]),
-                    "business_id": show(Kind.BUSINESS, s["business_id"]),
-                    "name": s["name"],
-                    "lat": s["lat"],
-                    "lng": s["lng"],
-                }
-                for s in stores
-            ],
+            "stores": [store_object(store) for store in stores],
             "deliveries": [self.delivery_object(row) for row in sorted(rows, key=lambda row: row["id"])],
             "drivers": [driver_object(driver, seen.get(driver["id"])) for driver in drivers],
+            "alerts": await alerts.open_now(con, principal.operator()),
         }
 
     async def delivery(self, con: Connection, delivery_id: UUID) -> dict[str, Any] | None:
@@ -314,6 +307,20 @@ def driver_object(row: Record, seen: Position | None) -> dict[str, Any]:
         "state": row["state"],
         "position": _position(seen),
         "delivery_ids": [show(Kind.DELIVERY, delivery_id) for delivery_id in row["delivery_ids"]],
+    }
+
+
+def store_object(row: Record) -> dict[str, Any]:
+    """Return a store as a board shows it."""
+    return {
+        "kind": "store",
+        "id": show(Kind.STORE, row["id"]),
+        "business_id": show(Kind.BUSINESS, row["business_id"]),
+        "name": row["name"],
+        "lat": row["lat"],
+        "lng": row["lng"],
+        "closed_since": row["closed_since"],
+        "closed_reason": row["closed_reason"],
     }
 
 

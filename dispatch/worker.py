@@ -13,14 +13,16 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
+from dispatch.bounded import BoundedTimes
 from dispatch.engine.explain import Explanation, explain
+from dispatch.engine.floor import solve_greedily
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
 from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Legs, Limits, Problem, Weights
 from dispatch.engine.solve import solve, solve_and_explain
 from geo.point import Point, as_array
-from geo.travel import TravelTimes, Vehicle
+from geo.travel import UNREACHABLE_S, CrowFlies, TravelTimes, Vehicle
 
 PARENT_CHECK_S: Final = 1.0
 STOP_SERVICE_S: Final = 90
@@ -91,16 +93,18 @@ class Answer(msgspec.Struct, frozen=True):
     plan: Plan
     explanations: list[Explanation]
     cpu_ms: float
+    travel_down: bool
+    """Whether straight lines stood in for the provider of travel times."""
 
 
 class _State:
-    travel: TravelTimes
+    travel: BoundedTimes
 
 
 def start(make_travel: Callable[[], TravelTimes]) -> None:
     """Prepare the process: load travel times once, leave signals to the parent, and end when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _State.travel = make_travel()
+    _State.travel = BoundedTimes(make_travel())
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
 
 
@@ -115,7 +119,7 @@ def answer(question: Question) -> Answer:
     started = time.process_time()
     problem = problem_of(question, _State.travel)
     plan, explanations = solve_and_explain(problem, Limits())
-    return Answer(problem, plan, explanations, (time.process_time() - started) * 1000)
+    return Answer(problem, plan, explanations, (time.process_time() - started) * 1000, _State.travel.down)
 
 
 def suggest(question: Question) -> Explanation:
@@ -216,6 +220,29 @@ def _legs(travel: TravelTimes, places: list[Point], vehicles: set[Vehicle]) -> L
     for vehicle in vehicles:
         table[VEHICLES.index(vehicle)] = travel.seconds(where, where, vehicle)
     return TableLegs(table)
+
+
+def answer_plainly(question: Question) -> Answer:
+    """Answer one tick with nothing but arithmetic, along straight lines: what is left when the planner is down.
+
+    It runs in the server's own process, so no solver may be in it. Whoever was promised work keeps it and gets none.
+    """
+    started = time.process_time()
+    kept = {job for driver in question.drivers for job in driver.keeps}
+    asked = msgspec.structs.replace(
+        question,
+        drivers=tuple(driver for driver in question.drivers if not driver.keeps),
+        jobs=tuple(job for job in question.jobs if job.id not in kept),
+    )
+    problem = problem_of(asked, CrowFlies())
+    plan = solve_greedily(problem)
+    return Answer(problem, plan, explain(problem, plan), (time.process_time() - started) * 1000, travel_down=False)
+
+
+def has_way(places: tuple[Point, Point]) -> bool:
+    """Say whether any vehicle can go from the first place to the second."""
+    start, end = (as_array([place]) for place in places)
+    return any(_State.travel.seconds(start, end, vehicle)[0, 0] < UNREACHABLE_S for vehicle in Vehicle)
 
 
 def leg_seconds(legs: list[tuple[Point, Point, Vehicle]]) -> list[int]:

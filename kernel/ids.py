@@ -37,6 +37,7 @@ class Kind(StrEnum):
     PAUSE = "pau"
     EARNING = "ern"
     EVENT = "evt"
+    ALERT = "alr"
 
 
 def new_id() -> UUID:

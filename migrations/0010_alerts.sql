@@ -28,3 +28,5 @@ ALTER TABLE deliveries ADD COLUMN retry_at timestamptz;
 -- A store that closed for now, whatever its opening hours say.
 ALTER TABLE stores ADD COLUMN closed_since timestamptz;
 ALTER TABLE stores ADD COLUMN closed_reason text NOT NULL DEFAULT '';
+-- What a driver should know about a stop before he goes there.
+ALTER TABLE stops ADD COLUMN notice text;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dispatch import closing
 from dispatch import reactions as dispatch
 from dispatch.live import LiveFacts
 from dispatch.tick import Dispatcher
@@ -26,6 +27,8 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
     route = Consumer("live.route", live.on_route)
     driver = Consumer("live.driver", live.on_driver)
     offer = Consumer("live.offer", live.on_offer)
+    store = Consumer("live.store", live.on_store)
+    alert = Consumer("live.alert", live.on_alert)
     plan = Consumer("dispatch.wake", wake)
     follow = Consumer("orders.follow_delivery", orders.on_delivery)
     customer = Consumer("live.customer", tell_customer)
@@ -53,6 +56,11 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
         e.DELIVERY_UPDATED: (show,),
         e.DELIVERY_REORDERED: (show, route),
         e.DELIVERY_UNDELIVERABLE: (show,),
+        e.STORE_CLOSED: (Consumer("dispatch.store_closed", closing.on_store_closed), store),
+        e.STORE_OPENED: (Consumer("dispatch.store_opened", closing.on_store_opened), store, plan),
+        e.ALERT_RAISED: (alert,),
+        e.ALERT_CHANGED: (alert,),
+        e.ALERT_ENDED: (alert,),
         e.OFFER_SENT: (offer,),
         e.OFFER_ACCEPTED: (offer,),
         e.OFFER_DECLINED: (offer, plan),

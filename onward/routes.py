@@ -21,10 +21,12 @@ from storefront_api.checkout import api as checkout
 from storefront_api.orders import api as orders
 from storefront_api.storefronts import api as storefronts
 from tenancy import api as tenancy
+from tenancy import stores_api
 from tracking import api as tracking
 
 ROUTES: tuple[Route, ...] = (
     *tenancy.ROUTES,
+    *stores_api.ROUTES,
     *storefronts.ROUTES,
     *catalog.ROUTES,
     *checkout.ROUTES,
