@@ -26,8 +26,6 @@ from dispatch.engine.verify import verify
 NEAREST_IN_BIG: Final = 16
 WIDER: Final = 2
 WIDEN_BY: Final = 4
-SURE: Final = 0.5
-"""Columns that the relaxation takes by so much are taken whole on the way to a first pick."""
 USUAL: Final = Limits()
 
 
@@ -103,9 +101,7 @@ def _pack(market: Market, columns: Columns, limits: Limits) -> tuple[Columns, In
         add(more)
         relaxed = best = packing.relax()
     while len(relaxed.parts):
-        parts = relaxed.parts
-        sure = parts[relaxed.value[parts] > SURE]
-        relaxed = packing.relax(sure if len(sure) else parts[[relaxed.value[parts].argmax()]])
+        relaxed = packing.relax(packing.surest(relaxed))
         more = market.missing(relaxed.row_price[:drivers], relaxed.row_price[drivers:], -0.5)
         if len(more.driver):
             columns = together(columns, more)
