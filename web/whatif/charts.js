@@ -6,7 +6,7 @@ import { t } from "../shared/messages.js";
 import { theme } from "../shared/theme.js";
 import { html } from "../shared/ui.js";
 
-const HEIGHT_PX = 200, DASH = [6, 5];
+const HEIGHT_PX = 200, DASH = [6, 5], WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 export const clock = (hour) => `${String(((hour % 24) + 24) % 24).padStart(2, "0")}:00`;
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -15,12 +15,13 @@ export function Chart({ title, hours, values, show }) {
   const ref = useRef(null);
   const rows = ["real", "baseline", "alternative"].map((which) => hours.map((one) => values(one[which])));
   useEffect(() => {
+    const from = hours[0].hour - 0.5, to = hours.at(-1).hour + 0.5;
     const axis = { stroke: ink("--ink-2"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line") }, font: "12px system-ui, sans-serif" };
     const line = (label, stroke, more = {}) => ({ label, stroke, width: 2.5, points: { size: 7, fill: stroke }, ...more });
     const chart = new uPlot({
       width: ref.current.clientWidth, height: HEIGHT_PX, legend: { show: false }, cursor: { show: false },
-      scales: { x: { time: false, range: (_, low, high) => [low - 0.3, high + 0.3] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
-      axes: [{ ...axis, incrs: [1, 2, 3, 6], values: (_, splits) => splits.map((hour) => (Number.isInteger(hour) ? clock(hour) : "")) }, { ...axis, size: 44, values: (_, splits) => splits.map((n) => count(n)) }],
+      scales: { x: { time: false, range: () => [from, to] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+      axes: [{ ...axis, incrs: [1, 2, 3, 6], values: (_, splits) => splits.map((hour) => (Number.isInteger(hour) ? clock(hour) : "")) }, { ...axis, size: 44, incrs: WHOLE, values: (_, splits) => splits.map((n) => count(n)) }],
       series: [{}, line(t("wi_real"), ink("--ink-3"), { width: 1.5, dash: DASH }), line(t("wi_baseline"), ink("--busy")), line(t("wi_alternative"), ink("--warn"))],
     }, [hours.map((one) => one.hour), ...rows], ref.current);
     const watch = new ResizeObserver(() => chart.setSize({ width: ref.current.clientWidth, height: HEIGHT_PX }));

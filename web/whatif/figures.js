@@ -28,18 +28,18 @@ export function Difference({ before, after, show, less }) {
 }
 export function Figures() {
   const { real, baseline, alternative, currency } = found.value;
-  return html`<div class="wide"><table class="figures"><caption class="sr">${t("wi_figures")}</caption><thead><tr><td></td>
-    <th scope="col" class="num aside">${t("wi_real")}</th><th scope="col" class="num">${t("wi_baseline")}</th><th scope="col" class="num">${t("wi_alternative")}</th><th scope="col" class="num">${t("wi_difference")}</th></tr></thead>
+  return html`<div class="wide" tabindex="0" role="group" aria-label=${t("wi_figures")}><table class="figures"><thead><tr><td></td>
+    <th scope="col" class="num">${t("wi_baseline")}</th><th scope="col" class="num">${t("wi_alternative")}</th><th scope="col" class="num">${t("wi_difference")}</th><th scope="col" class="num aside">${t("wi_real")}</th></tr></thead>
     <tbody>${MEASURES(currency).map(([key, where, show, less]) => {
       const [was, before, after] = [real, baseline, alternative].map((one) => one[where][key]), cell = (value) => (value === null ? "–" : show(value));
-      return html`<tr key=${key}><th scope="row">${t(`wi_${key}`)}</th><td class="num aside">${cell(was)}</td><td class="num">${cell(before)}</td><td class="num">${cell(after)}</td>
-        <td class="num"><${Difference} before=${before} after=${after} show=${show} less=${less}/></td></tr>`;
+      return html`<tr key=${key}><th scope="row">${t(`wi_${key}`)}</th><td class="num">${cell(before)}</td><td class="num">${cell(after)}</td>
+        <td class="num"><${Difference} before=${before} after=${after} show=${show} less=${less}/></td><td class="num aside">${cell(was)}</td></tr>`;
     })}</tbody></table></div>`;
 }
 export function Businesses() {
   const rows = found.value.businesses;
   if (rows.length < 2) return null;
-  return html`<section><h2>${t("wi_by_business")}</h2><div class="wide"><table class="figures"><thead><tr><td></td><th scope="col" class="num">${t("deliveries")}</th><th scope="col" class="num">${t("wi_baseline")}</th>
+  return html`<section><h2>${t("wi_by_business")}</h2><div class="wide" tabindex="0" role="group" aria-label=${t("wi_figures")}><table class="figures"><thead><tr><td></td><th scope="col" class="num">${t("deliveries")}</th><th scope="col" class="num">${t("wi_baseline")}</th>
     <th scope="col" class="num">${t("wi_alternative")}</th><th scope="col" class="num">${t("wi_difference")}</th><th scope="col" class="num">${t("wi_late")}</th></tr></thead>
     <tbody>${rows.map((one) => html`<tr key=${one.business_id}><th scope="row">${one.name}</th><td class="num">${count(one.baseline.deliveries)}</td>
       <td class="num">${minutes(one.baseline.click_to_door_mean_s)}</td><td class="num">${minutes(one.alternative.click_to_door_mean_s)}</td>

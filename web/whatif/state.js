@@ -57,8 +57,8 @@ export async function play(event) {
 function answer(result) {
   found.value = result;
   if (!business.value) businesses.value = result.businesses;
-  const moved = result.paths.filter((one) => one.baseline.length || one.alternative.length);
-  if (!moved.some((one) => one.driver_id === driver.value)) driver.value = moved[0]?.driver_id ?? "";
+  if (result.paths.some((one) => one.driver_id === driver.value)) return;
+  driver.value = (result.paths.find((one) => one.baseline.length && one.alternative.length) ?? result.paths[0]).driver_id;
 }
 async function* lines(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
