@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
+from dispatch.engine.problem import Weights
 from dispatch.whatif.change import Change, changed, weights_of
 from dispatch.whatif.compare import check
 from dispatch.whatif_process import Progress, Replays
@@ -31,8 +32,9 @@ class DaysQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Days(msgspec.Struct, frozen=True):
-    """The days that can be played again, newest first."""
+    """The days that can be played again, newest first, and the weights of the policy as it is."""
 
+    weights: Weights
     data: list[KnownDay]
 
 
@@ -47,7 +49,7 @@ class WhatIfBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def get_days(ctx: Ctx, query: DaysQuery) -> Days:
     """Which days can be played again?"""
     business_id = await _business(ctx, query.business_id)
-    return Days(await known_days(ctx.db, ctx.principal.operator(), business_id))
+    return Days(Weights(), await known_days(ctx.db, ctx.principal.operator(), business_id))
 
 
 async def what_if(ctx: Ctx, body: WhatIfBody) -> web.StreamResponse:

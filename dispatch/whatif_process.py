@@ -23,7 +23,7 @@ from dispatch.whatif.past import PastDay
 from geo.travel import TravelTimes
 from kernel.errors import Problem
 
-PLAY_MAX_S: Final = 120.0
+PLAY_MAX_S: Final = 300.0
 RETRY_AFTER_S: Final = 5
 STEP: Final = 0.02
 """Progress is told in steps of this share."""

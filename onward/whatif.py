@@ -147,9 +147,8 @@ def as_json(found: Comparison) -> str:
 
 
 def _policy(policy: Policy) -> str:
-    given = msgspec.to_builtins(policy)
-    fields = {**given, **given.pop("weights")}
-    words = [f"{name} {value}" for name, value in fields.items() if value is not None]
+    fields = msgspec.structs.asdict(policy) | msgspec.structs.asdict(policy.weights)
+    words = [f"{name} {value}" for name, value in fields.items() if name != "weights" and value is not None]
     return ", " + ", ".join(words) if words else ""
 
 
