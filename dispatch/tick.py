@@ -20,15 +20,16 @@ import msgspec
 from dispatch import offers, policy, zones
 from dispatch.alerts import Alert, AlertCode, settle
 from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER
+from dispatch.engine.bundles import Trip
 from dispatch.engine.candidates import Exclusion
 from dispatch.engine.explain import Candidate, Explanation
-from dispatch.engine.problem import REACH_MAX_S
+from dispatch.engine.problem import REACH_MAX_S, Problem
 from dispatch.offer import MISSED_MAX
 from dispatch.planner import Planner
 from dispatch.policy import Mode, Policies, Policy
 from dispatch.standin import StandIn
 from dispatch.unassigned import OpenCode, UnassignedReason, why_open
-from dispatch.worker import Answer, LiveDriver, OpenJob, Question
+from dispatch.worker import Answer, LiveDriver, LiveStop, OpenJob, Question
 from geo.point import Point
 from geo.travel import Vehicle
 from kernel import metrics
@@ -111,7 +112,10 @@ SELECT dr.id, dr.vehicle, dr.pool, dr.state, dr.skills,
         FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS priorities,
        (SELECT count(*) FROM deliveries d
         WHERE d.driver_id = dr.id AND d.status = 'delivered' AND d.finished_at > $2) AS jobs_done,
-       (SELECT coalesce(jsonb_agg(jsonb_build_array(s.lat, s.lng) ORDER BY s.route_position, s.id), '[]')
+       (SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'delivery_id', d.id, 'business_id', d.business_id, 'kind', s.kind, 'lat', s.lat, 'lng', s.lng,
+            'ready_s', extract(epoch FROM d.ready_at), 'promised_s', extract(epoch FROM d.promised_at), 'size', d.size
+          ) ORDER BY s.route_position, s.id), '[]')
         FROM stops s JOIN deliveries d ON d.business_id = s.business_id AND d.id = s.delivery_id
         WHERE s.driver_id = dr.id AND s.done_at IS NULL AND d.status = ANY($3)) AS route
 FROM driver_profiles dr WHERE dr.operator_id = $1 AND dr.state IN ('available', 'busy') ORDER BY dr.id
@@ -211,7 +215,7 @@ class Dispatcher:
         if answer is None:
             return None
         with metrics.tick_seconds.labels("commit").time():
-            return await self._commit(operator_id, jobs, answer, policies, now)
+            return await self._commit(operator_id, jobs, question, answer, policies, now)
 
     async def question_about(self, operator_id: UUID, delivery_id: UUID) -> Question:
         """Return what a tick would ask about one delivery alone, were it not pinned; raises `not_found`."""
@@ -286,7 +290,10 @@ class Dispatcher:
                     skills=frozenset(row["skills"]),
                     capacity=limits[Vehicle(row["vehicle"])].capacity,
                     distance_m_max=limits[Vehicle(row["vehicle"])].distance_m_max,
-                    route=() if row["id"] in bound else tuple(Point(lat, lng) for lat, lng in row["route"]),
+                    route=() if row["id"] in bound else tuple(_stop(stop, now) for stop in row["route"]),
+                    takes_on_the_way=all(
+                        policies.of(UUID(stop["business_id"])).several_stores for stop in row["route"]
+                    ),
                     keeps=tuple(bound.get(row["id"], ())),
                 )
                 for row in fresh
@@ -309,6 +316,7 @@ class Dispatcher:
                     distance_m=row["distance_m"],
                     pickup_until_in_s=row["pickup_until"] and _seconds_to(row["pickup_until"], now),
                     dropoff_from_in_s=row["dropoff_from"] and _seconds_to(row["dropoff_from"], now),
+                    several_stores=policies.of(row["business_id"]).several_stores,
                 )
                 for row in (*jobs, *kept)
             ),
@@ -320,7 +328,13 @@ class Dispatcher:
         )
 
     async def _commit(
-        self, operator_id: UUID, jobs: list[Record], answer: Answer, policies: Policies, now: datetime
+        self,
+        operator_id: UUID,
+        jobs: list[Record],
+        question: Question,
+        answer: Answer,
+        policies: Policies,
+        now: datetime,
     ) -> int:
         """Offer what can't wait; say on the board what is planned and what nobody can take."""
         sent = 0
@@ -333,16 +347,18 @@ class Dispatcher:
                 continue
             rows = [jobs[job] for job in new]
             why = [explained.pop(job) for job in new]
-            order = [answer.problem.jobs[job].id for job in route.trips[0].jobs]
             chosen = why[0].chosen
             assert chosen is not None
             its = policies.of(rows[0]["business_id"])
-            several = _others(its, why[0]) if len(order) == 1 else []
+            trip = route.trips[0]
+            stops = _stops(trip, answer.problem, question.drivers[route.driver])
+            joins = [answer.problem.jobs[job].id for job in trip.jobs if job >= len(jobs)]
+            several = _others(its, why[0]) if len(stops) == 2 else []
             async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
                 offer_of = await offers.send(
                     con,
                     operator_id=operator_id,
-                    asked={who.driver_id: _terms(rows, order, who) for who in (chosen, *several)},
+                    asked={who.driver_id: _terms(rows, stops, joins, who) for who in (chosen, *several)},
                     deliveries=[(row["id"], row["version"]) for row in rows],
                     ttl_s=its.offer_ttl_s,
                     now=self._clock.now(),
@@ -356,6 +372,33 @@ class Dispatcher:
             async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
                 await _note_open(con, operator_id, jobs[explanation.job], explanation, now)
         return sent
+
+
+def _stop(stop: dict[str, Any], now: datetime) -> LiveStop:
+    return LiveStop(
+        delivery_id=UUID(stop["delivery_id"]),
+        kind=stop["kind"],
+        at=Point(stop["lat"], stop["lng"]),
+        ready_in_s=round(stop["ready_s"] - now.timestamp()),
+        promised_in_s=round(stop["promised_s"] - now.timestamp()),
+        size=stop["size"],
+    )
+
+
+def _takes_on_the_way(driver: Record, policies: Policies) -> bool:
+    return all(policies.of(UUID(stop["business_id"])).several_stores for stop in driver["route"])
+
+
+def _stops(trip: Trip, problem: Problem, driver: LiveDriver) -> list[tuple[str, UUID]]:
+    """Return a trip's stops in their order as (kind, delivery), with those that the driver has already between them."""
+    jobs = [problem.jobs[job] for job in trip.jobs]
+    pickups = [("pickup", job.id) for job in sorted(jobs, key=lambda job: job.pickup != trip.pickup)]
+    doors = [("dropoff", job.id) for job in jobs]
+    if trip.amid is None:
+        return pickups + doors
+    his = [(stop.kind, stop.delivery_id) for stop in driver.route]
+    before_pickup, before_door = trip.amid
+    return his[:before_pickup] + pickups + his[before_pickup:before_door] + doors + his[before_door:]
 
 
 def _seconds_to(at: datetime, now: datetime) -> int:
@@ -391,28 +434,36 @@ def _joinable(
     }
 
 
-def _terms(rows: list[Record], order: list[UUID], chosen: Candidate) -> dict[str, Any]:
+def _terms(rows: list[Record], stops: list[tuple[str, UUID]], joins: list[UUID], chosen: Candidate) -> dict[str, Any]:
     """Return what the driver is told before he answers: pay, way and stops; no name, no telephone number.
 
-    `order` names all deliveries of the trip by their doors, also those that he has already and these would join.
+    `stops` are in their order, also those that he has already; `joins` is what he is to pick up at the same store.
     """
-    first = rows[0]
+    new = {row["id"]: row for row in rows}
+    pickups = [new[delivery_id] for kind, delivery_id in stops if kind == "pickup" and delivery_id in new]
+    stores: dict[tuple[float, float], list[Record]] = {}
+    for row in pickups:
+        stores.setdefault((row["p_lat"], row["p_lng"]), []).append(row)
     return {
-        "business_name": first["business_name"],
         "pay_minor": sum(row["driver_pay_minor"] + row["tip_minor"] for row in rows),
-        "currency": first["currency"],
+        "currency": rows[0]["currency"],
         "distance_m": sum(row["distance_m"] for row in rows),
         "to_pickup_s": chosen.to_pickup_s,
         "deliveries": [show(Kind.DELIVERY, row["id"]) for row in rows],
         "needs": sorted({need for row in rows for need in row["needs"]}),
-        "order": [show(Kind.DELIVERY, delivery_id) for delivery_id in order],
-        "pickup": {
-            "name": first["p_name"],
-            "address": first["p_address"],
-            "lat": first["p_lat"],
-            "lng": first["p_lng"],
-            "ready_at": max(row["ready_at"] for row in rows),
-        },
+        "stops": [{"kind": kind, "delivery_id": show(Kind.DELIVERY, delivery_id)} for kind, delivery_id in stops],
+        "joins": [show(Kind.DELIVERY, delivery_id) for delivery_id in joins],
+        "pickups": [
+            {
+                "business_name": at[0]["business_name"],
+                "name": at[0]["p_name"],
+                "address": at[0]["p_address"],
+                "lat": at[0]["p_lat"],
+                "lng": at[0]["p_lng"],
+                "ready_at": max(row["ready_at"] for row in at),
+            }
+            for at in stores.values()
+        ],
         "dropoffs": [{"address": row["q_address"], "lat": row["q_lat"], "lng": row["q_lng"]} for row in rows],
     }
 
