@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from dispatch import quotes, service
+from dispatch import policy, quotes, service
 from dispatch.delivery import TRACKABLE_AFTER_H, DeliveryStatus
 from dispatch.planner import Planner, PlannerAway
 from dispatch.proof import ProofStore
@@ -27,6 +27,7 @@ from kernel.http import Ctx, Page, Rate, Route, origin
 from kernel.ids import Kind, new_id, show
 from kernel.money import Minor
 from kernel.paging import page_of
+from tenancy.skills import Skills
 from tenancy.tokens import TrackingLinks
 
 WAY_WAIT_S: Final = 1.0
@@ -54,7 +55,11 @@ class QuoteView(msgspec.Struct, frozen=True):
 
 
 class DeliveryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A delivery to be made."""
+    """A delivery to be made: now, or in windows of time.
+
+    Picked up from `ready_at` to `pickup_until`, handed over from `dropoff_from` to `dropoff_until` (without it, as soon
+    as the quote promises). `needs` are skills its driver must have, `size` the room it takes in his vehicle.
+    """
 
     dropoff: Place
     store_id: str | None = None
@@ -63,6 +68,11 @@ class DeliveryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     external_id: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
     items: Annotated[str, Meta(max_length=500)] = ""
     ready_at: datetime | None = None
+    pickup_until: datetime | None = None
+    dropoff_from: datetime | None = None
+    dropoff_until: datetime | None = None
+    needs: Skills = []
+    size: Annotated[int, Meta(ge=1, le=100)] = 1
     tip_minor: Minor = 0
     cash_to_collect_minor: Minor = 0
 
@@ -88,6 +98,10 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     ready_at: datetime
     promised_at: datetime
+    pickup_until: datetime | None
+    dropoff_from: datetime | None
+    needs: list[str]
+    size: int
     created_at: datetime
     status_reason: str
     unassigned_reason: UnassignedReason | None
@@ -161,6 +175,7 @@ async def create_delivery(ctx: Ctx, body: DeliveryBody) -> web.StreamResponse:
             terms = quotes.terms_for(pricing_of(business), pickup, body.dropoff, ready_at)
         else:
             terms = await quotes.redeem(con, quote_id, pickup, body.dropoff, now)
+        promised_at = _promised_at(body, ready_at, terms.promised_at)
         new = NewDelivery(
             id=new_id(),
             operator_id=principal.operator(),
@@ -175,8 +190,12 @@ async def create_delivery(ctx: Ctx, body: DeliveryBody) -> web.StreamResponse:
             driver_pay_minor=terms.driver_pay_minor,
             currency=terms.currency,
             ready_at=ready_at,
-            promised_at=terms.promised_at,
-            uses_shared_pool=business["uses_shared_pool"],
+            promised_at=promised_at,
+            pickup_until=body.pickup_until,
+            dropoff_from=body.dropoff_from,
+            needs=tuple(body.needs),
+            size=body.size,
+            uses_shared_pool=(await policy.load_one(con, business_id)).uses_shared_pool,
             items=body.items,
             tip_minor=body.tip_minor,
             cash_to_collect_minor=body.cash_to_collect_minor,
@@ -249,6 +268,25 @@ def _ready_at(asked: datetime | None, now: datetime) -> datetime:
     if asked > now + READY_AHEAD_MAX:
         raise invalid("ready_at", f"At most {READY_AHEAD_MAX.days} days ahead.")
     return max(asked, now)
+
+
+def _promised_at(body: DeliveryBody, ready_at: datetime, usual: datetime) -> datetime:
+    """Return when the delivery is late; raises `validation_failed` for windows that nobody can keep."""
+    for field in ("pickup_until", "dropoff_from", "dropoff_until"):
+        at = getattr(body, field)
+        if at is not None and at.tzinfo is None:
+            raise invalid(field, "Give the time zone: 2026-05-01T12:00:00Z.")
+        if at is not None and at > ready_at + READY_AHEAD_MAX:
+            raise invalid(field, f"At most {READY_AHEAD_MAX.days} days after it is ready.")
+    if body.pickup_until is not None and body.pickup_until <= ready_at:
+        raise invalid("pickup_until", "The pick-up window ends before the delivery is ready.")
+    if body.dropoff_until is not None and body.dropoff_until <= max(ready_at, body.dropoff_from or ready_at):
+        raise invalid("dropoff_until", "The drop-off window ends before it begins, or before the delivery is ready.")
+    if body.dropoff_until is not None:
+        return body.dropoff_until
+    if body.dropoff_from is not None:
+        return max(usual, body.dropoff_from + timedelta(seconds=quotes.COURIER_WAIT_S))
+    return usual
 
 
 async def _pickup(con: Connection, store_id: str | None, pickup: Place | None) -> tuple[Place, UUID | None]:

@@ -158,7 +158,8 @@ async def route_of(con: Connection, driver_id: UUID) -> tuple[int, list[dict[str
     """Return (version, stops still to go in order, the next one) of a driver's route."""
     version = await con.fetchval("SELECT route_version FROM driver_profiles WHERE id = $1", driver_id)
     rows = await con.fetch(
-        """SELECT s.*, d.status, d.short_code, d.items, d.ready_at, d.cash_to_collect_minor, d.currency, d.promised_at
+        """SELECT s.*, d.status, d.short_code, d.items, d.ready_at, d.cash_to_collect_minor, d.currency, d.promised_at,
+             d.needs, d.dropoff_from
            FROM stops s JOIN deliveries d ON d.business_id = s.business_id AND d.id = s.delivery_id
            WHERE s.driver_id = $1 AND s.done_at IS NULL AND d.status NOT IN ('delivered', 'canceled', 'returned')
            ORDER BY s.route_position, s.id""",
@@ -169,6 +170,7 @@ async def route_of(con: Connection, driver_id: UUID) -> tuple[int, list[dict[str
 
 def _stop(row: Record) -> dict[str, Any]:
     return {
+        "id": show(Kind.STOP, row["id"]),
         "delivery_id": show(Kind.DELIVERY, row["delivery_id"]),
         "kind": row["kind"],
         "status": row["status"],
@@ -182,6 +184,8 @@ def _stop(row: Record) -> dict[str, Any]:
         "instructions": row["instructions"],
         "ready_at": row["ready_at"],
         "promised_at": row["promised_at"],
+        "dropoff_from": row["dropoff_from"],
+        "needs": row["needs"],
         "notice": row["notice"],
         "cash_to_collect_minor": row["cash_to_collect_minor"],
         "currency": row["currency"],

@@ -6,6 +6,7 @@ declined or not answered is gone, and the engine chooses again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from kernel.http import Ctx, Rate, Route
 from kernel.ids import Kind, show, show_or_none
 from kernel.machine import IllegalTransition
 from kernel.outbox import emit
+from tenancy import audit
 
 ITEMS_MAX = 200
 
@@ -102,10 +104,15 @@ async def reassign(ctx: Ctx, path: DeliveryPath, body: ReassignBody) -> Reassign
 
 async def reassign_many(ctx: Ctx, body: ReassignManyBody) -> ReassignResults:
     """Give many deliveries to drivers; a result per item"""
+    return await reassign_each(ctx, body.items, body.reason)
+
+
+async def reassign_each(ctx: Ctx, items: Sequence[ReassignItem], reason: str) -> ReassignResults:
+    """Reassign one after the other: each succeeds or fails on its own."""
     results = []
-    for item in body.items:
+    for item in items:
         try:
-            await _reassign(ctx, item.delivery_id, item.driver_id, body.reason)
+            await _reassign(ctx, item.delivery_id, item.driver_id, reason)
             results.append(ReassignResult(item.delivery_id, ok=True))
         except Problem as problem:
             results.append(ReassignResult(item.delivery_id, False, problem.code, problem.detail or problem.title))
@@ -117,7 +124,7 @@ async def reassign_many(ctx: Ctx, body: ReassignManyBody) -> ReassignResults:
 async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) -> ReassignView:
     delivery_id = ids.parse(Kind.DELIVERY, delivery)
     driver_id = None if driver is None else ids.parse(Kind.DRIVER, driver)
-    await _check_scope(ctx, delivery_id)
+    await check_scope(ctx, delivery_id)
     now = ctx.clock.now()
     async with ctx.db.platform_tx(Reason.DISPATCHER) as con:
         await offers.revoke_for(con, delivery_id, "dispatcher", now)
@@ -131,6 +138,8 @@ async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) ->
             row = await _pin(con, row, driver_id, None if driver_id is not None else previous)
         elif previous is None:
             raise Problem("illegal_transition", f"A delivery that is {row['status']} needs no driver.")
+        detail = {"delivery_id": delivery, "driver_id": driver, "reason": reason}
+        await audit.note(con, ctx.principal, "delivery.reassigned", detail, business_id=row["business_id"])
         await emit(
             con,
             event(
@@ -155,13 +164,13 @@ async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) ->
 async def fail_delivery(ctx: Ctx, path: DeliveryPath, body: FailBody) -> FailedView:
     """Give up on a delivery whose driver has it aboard and can't be reached"""
     delivery_id = ids.parse(Kind.DELIVERY, path.id)
-    await _check_scope(ctx, delivery_id)
+    await check_scope(ctx, delivery_id)
     async with ctx.db.platform_tx(Reason.DISPATCHER) as con:
         row = await service.fail(con, delivery_id, reason=body.reason, at=ctx.clock.now())
     return FailedView(path.id, row["status"], row["version"])
 
 
-async def _check_scope(ctx: Ctx, delivery_id: UUID) -> None:
+async def check_scope(ctx: Ctx, delivery_id: UUID) -> None:
     """Raise `not_found` when the delivery is not the caller's to see."""
     operator_id = ctx.principal.operator()
     query = "SELECT 1 FROM deliveries WHERE id = $1 AND operator_id = $2"

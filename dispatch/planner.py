@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
 from dispatch import worker
+from dispatch.engine.explain import Explanation
 from geo.point import Point
 from geo.travel import TravelTimes, Vehicle
 from kernel.log import get_logger
@@ -44,6 +45,10 @@ class Planner:
         """Return the plan for one tick; raises `PlannerAway`."""
         return await self._call(worker.answer, question)
 
+    async def suggest(self, question: worker.Question) -> Explanation:
+        """Return who could take the one job of a question; raises `PlannerAway`."""
+        return await self._call(worker.suggest, question)
+
     async def leg_seconds(self, legs: list[tuple[Point, Point, Vehicle]]) -> list[int]:
         """Return the travel seconds of single legs; raises `PlannerAway`."""
         return await self._call(worker.leg_seconds, legs)
@@ -62,7 +67,7 @@ class Planner:
                 initargs=(self._make_travel,),
             )
         try:
-            with _ctrl_c_held_back():
+            with ctrl_c_held_back():
                 future = self._pool.submit(work, argument)
             answer = asyncio.wrap_future(future)
             answer.add_done_callback(_look_at)
@@ -92,7 +97,7 @@ def _look_at(answer: asyncio.Future[T]) -> None:
 
 
 @contextlib.contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
+def ctrl_c_held_back() -> Iterator[None]:
     """A process that is started meanwhile inherits the mask: Ctrl-C never meets it half imported."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

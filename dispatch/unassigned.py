@@ -22,6 +22,8 @@ class OpenCode(StrEnum):
     DECLINED_OFTEN = "declined_often"
     STORE_CLOSED = "store_closed"
     NO_WAY = "no_way"
+    MANUAL = "manual"
+    ZONE_PAUSED = "zone_paused"
 
 
 class UnassignedReason(msgspec.Struct, frozen=True):

@@ -36,7 +36,8 @@ SELECT d.*, b.name AS business_name, b.color AS business_color, b.customer_sees_
        p.name AS p_name, p.address AS p_address, p.lat AS p_lat, p.lng AS p_lng,
        q.name AS q_name, q.address AS q_address, q.lat AS q_lat, q.lng AS q_lng, q.instructions AS q_instructions,
        q.route_position AS q_position,
-       od.driver_id AS offer_driver_id, od.expires_at AS offer_expires_at, odr.name AS offer_driver_name,
+       od.driver_id AS offer_driver_id, od.expires_at AS offer_expires_at, od.asked AS offer_asked,
+       odr.name AS offer_driver_name,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('status', h.status, 'at', h.at, 'source', h.source)
                                   ORDER BY h.version), '[]')
         FROM delivery_status_history h WHERE h.business_id = d.business_id AND h.delivery_id = d.id) AS timeline
@@ -46,7 +47,9 @@ LEFT JOIN stores s ON s.business_id = d.business_id AND s.id = d.store_id
 LEFT JOIN driver_profiles dr ON dr.id = d.driver_id
 JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
 JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
-LEFT JOIN offer_deliveries od ON d.status = 'offered' AND od.delivery_id = d.id AND od.holds
+LEFT JOIN LATERAL (
+  SELECT od.driver_id, od.expires_at, count(*) OVER () AS asked FROM offer_deliveries od
+  WHERE d.status = 'offered' AND od.delivery_id = d.id AND od.holds ORDER BY od.offer_id LIMIT 1) od ON true
 LEFT JOIN driver_profiles odr ON odr.id = od.driver_id
 """
 
@@ -177,6 +180,7 @@ class BoardViews:
                 "driver_id": show(Kind.DRIVER, row["offer_driver_id"]),
                 "driver_name": row["offer_driver_name"],
                 "expires_at": row["offer_expires_at"],
+                "asked": row["offer_asked"],
             }
         return {
             "kind": "delivery",

@@ -19,13 +19,14 @@ from dispatch.engine.floor import solve_greedily
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
-from dispatch.engine.problem import NOWHERE, Driver, Job, Legs, Limits, Problem, Weights
-from dispatch.engine.solve import solve_and_explain
+from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Legs, Limits, Problem, Weights
+from dispatch.engine.solve import solve, solve_and_explain
 from geo.point import Point, as_array
 from geo.travel import UNREACHABLE_S, CrowFlies, TravelTimes, Vehicle
 
 PARENT_CHECK_S: Final = 1.0
 STOP_SERVICE_S: Final = 90
+SUGGESTIONS_MAX: Final = 19
 TABLE_PLACES_MAX: Final = 600
 """Up to so many places the provider of travel times is asked for all pairs; beyond, the straight line is."""
 
@@ -39,6 +40,9 @@ class LiveDriver(msgspec.Struct, frozen=True):
     pool: str
     business_priority: dict[UUID, int]
     jobs_done: int
+    skills: frozenset[str]
+    capacity: int
+    distance_m_max: int
     route: tuple[Point, ...] = ()
     """The stops he has still to serve: he is free after the last."""
     keeps: tuple[UUID, ...] = ()
@@ -46,7 +50,10 @@ class LiveDriver(msgspec.Struct, frozen=True):
 
 
 class OpenJob(msgspec.Struct, frozen=True):
-    """A delivery without a driver."""
+    """A delivery without a driver.
+
+    It may be picked up until `pickup_until_in_s` and handed over from `dropoff_from_in_s` on, where it has windows.
+    """
 
     id: UUID
     business_id: UUID
@@ -59,6 +66,11 @@ class OpenJob(msgspec.Struct, frozen=True):
     stack_max: int
     declined: frozenset[UUID]
     pinned_to: UUID | None = None
+    needs: frozenset[str] = frozenset()
+    size: int = 1
+    distance_m: int = 0
+    pickup_until_in_s: int | None = None
+    dropoff_from_in_s: int | None = None
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -71,6 +83,7 @@ class Question(msgspec.Struct, frozen=True):
     lead_s: int
     left_out: dict[str, int] = {}
     weights: Weights = Weights()
+    business_weights: dict[UUID, JobWeights] = {}
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -109,6 +122,12 @@ def answer(question: Question) -> Answer:
     return Answer(problem, plan, explanations, (time.process_time() - started) * 1000, _State.travel.down)
 
 
+def suggest(question: Question) -> Explanation:
+    """Say who could take the one job of a question, best first, and who could not for what."""
+    problem = problem_of(question, _State.travel)
+    return explain(problem, solve(problem), SUGGESTIONS_MAX)[0]
+
+
 def problem_of(question: Question, travel: TravelTimes) -> Problem:
     """Return what the engine is asked: places become numbers, and the way a busy driver has still to go seconds."""
     numbers: dict[Point, int] = {}
@@ -129,12 +148,17 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
             stack_max=job.stack_max,
             not_by=job.declined,
             pinned_to=job.pinned_to,
+            needs=job.needs,
+            size=job.size,
+            distance_m=job.distance_m,
         )
         for job in question.jobs
     )
     stops = [[place(point) for point in (driver.at, *driver.route)] for driver in question.drivers]
     job_number = {job.id: number for number, job in enumerate(jobs)}
-    legs = _legs(travel, list(numbers), {driver.vehicle for driver in question.drivers})
+    vehicles = {driver.vehicle for driver in question.drivers}
+    legs = _legs(travel, list(numbers), vehicles)
+    jobs = tuple(_in_windows(job, asked, legs, vehicles) for job, asked in zip(jobs, question.jobs, strict=True))
     drivers = []
     for driver, way in zip(question.drivers, stops, strict=True):
         vehicle = VEHICLES.index(driver.vehicle)
@@ -150,6 +174,9 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
                 pool=driver.pool,
                 business_priority=driver.business_priority,
                 jobs_done=driver.jobs_done,
+                skills=driver.skills,
+                capacity=driver.capacity,
+                distance_m_max=driver.distance_m_max,
                 heading_to=jobs[job_number[driver.keeps[0]]].pickup if driver.keeps else NOWHERE,
                 keeps=tuple(job_number[job] for job in driver.keeps),
             )
@@ -160,6 +187,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
         jobs=jobs,
         legs=legs,
         weights=question.weights,
+        business_weights=question.business_weights,
         pickup_service_s=STOP_SERVICE_S,
         dropoff_service_s=STOP_SERVICE_S,
         epoch_s=question.epoch_s,
@@ -167,6 +195,21 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
         left_out=question.left_out,
     )
     return msgspec.structs.replace(problem, second_price=second_price(problem))
+
+
+def _in_windows(job: Job, asked: OpenJob, legs: Legs, vehicles: set[Vehicle]) -> Job:
+    """Return the job as the fastest direct way says: not picked up before its door may be knocked at, and late at the
+    door when it was picked up after its window."""
+    if not vehicles or (asked.pickup_until_in_s is None and asked.dropoff_from_in_s is None):
+        return job
+    numbers = np.array([VEHICLES.index(vehicle) for vehicle in vehicles])
+    direct_s = STOP_SERVICE_S + int(legs.seconds(np.array([job.pickup]), np.array([job.dropoff]), numbers).min())
+    ready_s, promised_s = job.ready_s, job.promised_s
+    if asked.dropoff_from_in_s is not None:
+        ready_s = max(ready_s, asked.dropoff_from_in_s - direct_s)
+    if asked.pickup_until_in_s is not None:
+        promised_s = min(promised_s, asked.pickup_until_in_s + direct_s)
+    return msgspec.structs.replace(job, ready_s=ready_s, promised_s=promised_s)
 
 
 def _legs(travel: TravelTimes, places: list[Point], vehicles: set[Vehicle]) -> Legs:

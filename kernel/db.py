@@ -74,6 +74,7 @@ class Reason(StrEnum):
     DRIVER_PRESENCE = "driver_presence"
     BOARD = "board"
     ADMIN = "admin"
+    WHAT_IF = "what_if"
     HOUSEKEEPING = "housekeeping"
     SEED = "seed"
 

@@ -42,6 +42,7 @@ class EventType(StrEnum):
     DELIVERY_RETURNED = "delivery.returned"
     DELIVERY_ETA_CHANGED = "delivery.eta_changed"
     DELIVERY_UPDATED = "delivery.updated"
+    DELIVERY_REORDERED = "delivery.reordered"
     DELIVERY_UNDELIVERABLE = "delivery.undeliverable"
 
     OFFER_SENT = "offer.sent"

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     QUOTE = "quo"
     PROOF = "prf"
     DECISION = "dec"
+    PAUSE = "pau"
     EARNING = "ern"
     EVENT = "evt"
     ALERT = "alr"

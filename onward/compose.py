@@ -21,6 +21,7 @@ from dispatch.proof import ProofStore
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from dispatch.watch import Lookout
+from dispatch.whatif_process import Replays
 from kernel.access import Principal
 from kernel.clock import Clock, SystemClock
 from kernel.db import Database
@@ -118,6 +119,7 @@ async def build(settings: Settings) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
+            Replays: Replays(travel),
             Lookout: lookout,
             Planner: planner,
             Ingest: ingest,

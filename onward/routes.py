@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from dispatch import board_api, deliveries_api, dispatcher_api, driver_api
+from dispatch import (
+    board_api,
+    deliveries_api,
+    dispatcher_api,
+    driver_api,
+    fairness_api,
+    policy_api,
+    route_api,
+    suggestions_api,
+    whatif_api,
+    zones_api,
+)
 from finance import api as finance
 from kernel.http import Route
 from storefront_api.catalog import api as catalog
@@ -23,6 +34,12 @@ ROUTES: tuple[Route, ...] = (
     *deliveries_api.ROUTES,
     *board_api.ROUTES,
     *dispatcher_api.ROUTES,
+    *policy_api.ROUTES,
+    *suggestions_api.ROUTES,
+    *route_api.ROUTES,
+    *fairness_api.ROUTES,
+    *zones_api.ROUTES,
+    *whatif_api.ROUTES,
     *driver_api.ROUTES,
     *tracking.ROUTES,
     *finance.ROUTES,

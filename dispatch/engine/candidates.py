@@ -22,6 +22,8 @@ class Exclusion(StrEnum):
     PROMISED_TO_ANOTHER = "promised_to_another"
     PINNED_TO_ANOTHER = "pinned_to_another"
     MISSING_SKILL = "missing_skill"
+    VEHICLE_TOO_SMALL = "vehicle_too_small"
+    TOO_FAR_FOR_VEHICLE = "too_far_for_vehicle"
     DECLINED_BEFORE = "declined_before"
     NO_WAY = "no_way"
     CUT_OFF = "cut_off"
@@ -51,6 +53,10 @@ def _by_rule(driver: Driver, job: Job) -> Exclusion | None:
         return Exclusion.WRONG_POOL
     if not job.needs <= driver.skills:
         return Exclusion.MISSING_SKILL
+    if job.size > driver.capacity:
+        return Exclusion.VEHICLE_TOO_SMALL
+    if job.distance_m > driver.distance_m_max:
+        return Exclusion.TOO_FAR_FOR_VEHICLE
     if driver.id in job.not_by:
         return Exclusion.DECLINED_BEFORE
     return None
@@ -95,6 +101,8 @@ class Candidates:
         self._heading_to = np.array([driver.heading_to for driver in drivers], np.int64)
         self._free_s = np.array([driver.free_s for driver in drivers], np.int64)
         self._off_s = np.array([driver.off_s for driver in drivers], np.int64)
+        self._capacity = np.array([driver.capacity for driver in drivers], np.int64)
+        self._distance_m_max = np.array([driver.distance_m_max for driver in drivers], np.int64)
         self._own: dict[UUID, NDArray[np.bool_]] = {}
         self._without: dict[frozenset[str], NDArray[np.bool_]] = {}
 
@@ -124,6 +132,8 @@ class Candidates:
             out[others] = REASONS.index(Exclusion.PINNED_TO_ANOTHER)
             return out
         out[[self._number[one] for one in job.not_by if one in self._number]] = REASONS.index(Exclusion.DECLINED_BEFORE)
+        out[self._distance_m_max < job.distance_m] = REASONS.index(Exclusion.TOO_FAR_FOR_VEHICLE)
+        out[self._capacity < job.size] = REASONS.index(Exclusion.VEHICLE_TOO_SMALL)
         if job.needs:
             out[self._lacking(job.needs)] = REASONS.index(Exclusion.MISSING_SKILL)
         out[~self._pool & ~self._owned(job.business_id)] = REASONS.index(Exclusion.OTHER_BUSINESS)

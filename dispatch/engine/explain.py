@@ -45,7 +45,7 @@ class Explanation(msgspec.Struct, frozen=True):
     on_the_way: bool = False
 
 
-def explain(problem: Problem, plan: Plan) -> list[Explanation]:
+def explain(problem: Problem, plan: Plan, runners_up_max: int = RUNNERS_UP_MAX) -> list[Explanation]:
     """Return one explanation per job, in the problem's order."""
     if not problem.drivers:
         return [Explanation(job, None, (), dict(problem.left_out), plan.method) for job in range(len(problem.jobs))]
@@ -53,18 +53,27 @@ def explain(problem: Problem, plan: Plan) -> list[Explanation]:
     candidates = Candidates(problem)
     given = {job: (route, trip) for route in plan.routes for trip, part in enumerate(route.trips) for job in part.jobs}
     busy = {route.driver for route in plan.routes}
-    return [_explain(pricer, candidates, plan, job, given.get(job), busy) for job in range(len(problem.jobs))]
+    return [
+        _explain(pricer, candidates, plan, job, given.get(job), busy, runners_up_max)
+        for job in range(len(problem.jobs))
+    ]
 
 
 def _explain(
-    pricer: Pricer, candidates: Candidates, plan: Plan, job: int, given: tuple[Route, int] | None, busy: set[int]
+    pricer: Pricer,
+    candidates: Candidates,
+    plan: Plan,
+    job: int,
+    given: tuple[Route, int] | None,
+    busy: set[int],
+    runners_up_max: int,
 ) -> Explanation:
     able = np.flatnonzero(candidates.of(job) == NONE)
     excluded = candidates.count(job)
     if given is None:
-        return Explanation(job, None, _cheapest(pricer, job, able, busy, RUNNERS_UP_MAX), excluded, plan.method)
+        return Explanation(job, None, _cheapest(pricer, job, able, busy, runners_up_max), excluded, plan.method)
     route, trip = given
-    others = _cheapest(pricer, job, able[able != route.driver], busy, RUNNERS_UP_MAX)
+    others = _cheapest(pricer, job, able[able != route.driver], busy, runners_up_max)
     best = _cheapest(pricer, job, np.array([route.driver]), set(), 1)[0]
     together = tuple(other for other in route.trips[trip].jobs if other != job)
     amid = route.trips[trip].amid is not None
