@@ -112,7 +112,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     columns_max: int = 4_000
     rounds: int = 5
-    solver_work: float = 0.2
+    solver_work: float = 0.16
     pairs_max: int = 400_000
 
 
