@@ -164,10 +164,9 @@ async def test_shifts_are_kept_as_drivers_come_rest_and_go(onward: Onward) -> No
             headers=onward.as_(world.rosso.token),
         ) as reply:
             assert reply.status == 200
-        await create_delivery(onward, world.verde)
-        await pia.answers(await pia.is_offered(), "decline")
         await pia.client.act("availability", state="offline")
         await pia.client.all_acked()
+        await create_delivery(onward, world.verde)
     async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
         rows = await con.fetch("SELECT * FROM driver_shifts ORDER BY started_at")
     assert [row["driver_id"] for row in rows] == [world.pool[0].id] * 2
