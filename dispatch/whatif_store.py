@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from dispatch.policy import DEFAULTS
 from dispatch.whatif.past import PastDay, PastDelivery, PastShift
 from geo.point import Point
 from geo.travel import Vehicle
@@ -30,12 +31,15 @@ SHIFT_MAX_H: Final = 24
 NOT_PLAYED: Final = ("canceled",)
 ENDED: Final = ("delivered", "failed", "returned", "returning")
 
-_DELIVERIES: Final = """
+_DELIVERIES: Final = f"""
 SELECT d.id, d.business_id, d.status, d.created_at, d.ready_at, d.promised_at, d.uses_shared_pool, d.driver_id,
        d.driver_pay_minor + d.tip_minor AS pay_minor, d.currency, d.assigned_at, d.picked_up_at, d.finished_at,
-       b.name AS business_name, b.stack_max, p.lat AS p_lat, p.lng AS p_lng, q.lat AS q_lat, q.lng AS q_lng
+       b.name AS business_name,
+       coalesce(b.policy->'stack_max', o.policy->'stack_max', '{DEFAULTS["stack_max"]}')::int AS stack_max,
+       p.lat AS p_lat, p.lng AS p_lng, q.lat AS q_lat, q.lng AS q_lng
 FROM deliveries d
 JOIN businesses b ON b.id = d.business_id
+JOIN operators o ON o.id = d.operator_id
 JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
 JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
 WHERE d.operator_id = $1 AND d.ready_at >= $2 AND d.ready_at < $3

@@ -344,17 +344,24 @@ def add_driver(
     business: Annotated[
         str | None, typer.Option(help="The business, by its name in links, that has the driver for itself.")
     ] = None,
+    skill: Annotated[
+        list[str] | None, typer.Option(help="What deliveries may need, as age_check; may be given several times.")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Add a driver: to the shared pool, or with --business to one business."""
     from onward import accounts, asking
+    from tenancy.skills import a_skill
 
     with added_to(data_dir) as settings:
         called = asking.ask(name, "--name", "The driver's name", asking.a_name)
         login = asking.a_login(email, "--email", "The driver's e-mail address", password, "--password")
+        can = [a_skill(text) for text in skill or []]
         moves = asking.ask(vehicle, "--vehicle", "Vehicle", asking.a_vehicle, "bicycle")
         asyncio.run(
-            accounts.add_driver(settings.database_url, name=called, vehicle=moves, login=login, subdomain=business)
+            accounts.add_driver(
+                settings.database_url, name=called, vehicle=moves, login=login, subdomain=business, skills=can
+            )
         )
     tell_once(settings, ("Driver", f"{login.email}  password {login.password}"))
 
