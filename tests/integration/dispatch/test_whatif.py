@@ -123,14 +123,14 @@ async def test_what_makes_no_sense_is_refused_with_words(
 async def test_one_at_a_time_and_not_too_much(onward: Onward) -> None:
     """While one is played a second is told to come back; a day over the limit says what to do; a driver may not ask."""
     world, db = onward.world, onward.installation.db
-    await write_lunch(db, world, yesterday())
+    await write_lunch(db, world, yesterday(), deliveries=6)
     headers, body = onward.as_(world.admin_token), {"date": yesterday().isoformat()}
     async with onward.http.post(PATH, json=body, headers=headers) as first:
         status, lines = await ask(onward, world.admin_token)
         assert (status, lines[0]["code"]) == (503, "unavailable")
         assert "result" in json.loads((await first.text()).splitlines()[-1])
-    with pytest.raises(Problem, match="more than 23 deliveries") as refused:
-        await replayed(db, world, Change(), deliveries_max=23)
+    with pytest.raises(Problem, match="more than 5 deliveries") as refused:
+        await replayed(db, world, Change(), deliveries_max=5)
     assert refused.value.code == "day_too_big"
     status, lines = await ask(onward, world.pool[0].token)
     assert (status, lines[0]["code"]) == (403, "forbidden")
