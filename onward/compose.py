@@ -16,6 +16,7 @@ from limits.aio.storage import RedisStorage
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
 from dispatch.live import LiveFacts
+from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
 from dispatch.proof import ProofStore
 from dispatch.tick import Dispatcher
@@ -88,7 +89,8 @@ async def build(settings: Settings) -> Installation:
         Fences(redis, db),
         Hub(redis),
     )
-    views = BoardViews(db, live, links, ShopOrders(), clock)
+    numbers = BoardNumbers(db, redis, clock)
+    views = BoardViews(db, live, links, ShopOrders(), numbers, clock)
     ingest = Ingest(redis, fences, clock)
     planner = Planner(travel)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
@@ -116,6 +118,7 @@ async def build(settings: Settings) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
+            Planner: planner,
             Ingest: ingest,
             LivePositions: live,
         },
@@ -134,7 +137,7 @@ async def build(settings: Settings) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta))
+        timers.start(supervisor, timers.timers(db, redis, clock, eta, numbers, streams))
         yield
         await supervisor.stop()
         planner.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dispatch import board_api, deliveries_api, dispatcher_api, driver_api
+from dispatch import board_api, deliveries_api, dispatcher_api, driver_api, fits
 from finance import api as finance
 from kernel.http import Route
 from storefront_api.catalog import api as catalog
@@ -21,6 +21,7 @@ ROUTES: tuple[Route, ...] = (
     *deliveries_api.ROUTES,
     *board_api.ROUTES,
     *dispatcher_api.ROUTES,
+    *fits.ROUTES,
     *driver_api.ROUTES,
     *tracking.ROUTES,
     *finance.ROUTES,

@@ -9,11 +9,13 @@ from functools import partial
 
 from dispatch import offers
 from dispatch.eta import EtaKeeper
+from dispatch.numbers import BoardNumbers
 from kernel.clock import Clock
 from kernel.db import Database, Reason
 from kernel.redis import Redis
 from kernel.supervise import Supervisor
 from tracking.presence import remove_ghosts
+from tracking.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,9 @@ class Timer:
     run: Callable[[], Awaitable[object]]
 
 
-def timers(db: Database, redis: Redis, clock: Clock, eta: EtaKeeper) -> tuple[Timer, ...]:
+def timers(
+    db: Database, redis: Redis, clock: Clock, eta: EtaKeeper, numbers: BoardNumbers, streams: Streams
+) -> tuple[Timer, ...]:
     """Return the table. Each job may run in several processes at once."""
 
     async def expire_offers() -> None:
@@ -42,6 +46,8 @@ def timers(db: Database, redis: Redis, clock: Clock, eta: EtaKeeper) -> tuple[Ti
     return (
         Timer("expire_offers", 1.0, expire_offers),
         Timer("eta", 5.0, eta.refresh),
+        Timer("numbers", 5.0, streams.refresh_numbers),
+        Timer("staffing", 60.0, numbers.note_staffing),
         Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
         Timer("forget", 3600.0, forget),
     )

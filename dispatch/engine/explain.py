@@ -18,12 +18,13 @@ RUNNERS_UP_MAX: Final = 3
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One driver's price for a job alone, and what else he was given if not this."""
+    """One driver's price for a job alone, when he is free and how far it is then, and whether he was given another."""
 
     driver_id: UUID
     total: int
     to_pickup_s: int
     terms: Terms
+    free_s: int = 0
     took_other_job: bool = False
 
 
@@ -72,7 +73,8 @@ def _explain(
         if not chosen and on_the_way(problem, problem.drivers[driver], problem.jobs[job], int(way[n])) is not None:
             continue
         terms = Terms(**{name: int(priced.terms[name][n]) for name in TERMS})
-        one = Candidate(problem.drivers[driver].id, terms.total, int(way[n]), terms, driver in busy and not chosen)
+        who = problem.drivers[driver]
+        one = Candidate(who.id, terms.total, int(way[n]), terms, who.free_s, driver in busy and not chosen)
         if chosen:
             best = one
         else:
