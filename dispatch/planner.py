@@ -12,11 +12,14 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
 from dispatch import worker
+from dispatch.engine.explain import Explanation
 from geo.point import Point
 from geo.travel import TravelTimes, Vehicle
 from kernel.log import get_logger
 
 ANSWER_MAX_S: Final = 10.0
+START_MAX_S: Final = 30.0
+"""A new process loads solvers and the map first: killing it for that would never end."""
 
 T = TypeVar("T")
 log = get_logger(__name__)
@@ -32,6 +35,7 @@ class Planner:
     def __init__(self, make_travel: Callable[[], TravelTimes]) -> None:
         self._make_travel = make_travel
         self._pool: ProcessPoolExecutor | None = None
+        self._ready = False
 
     async def warm_up(self) -> None:
         """Start the process ahead of the first question."""
@@ -41,23 +45,36 @@ class Planner:
         """Return the plan for one tick; raises `PlannerAway`."""
         return await self._call(worker.answer, question)
 
+    async def suggest(self, question: worker.Question) -> Explanation:
+        """Return who could take the one job of a question; raises `PlannerAway`."""
+        return await self._call(worker.suggest, question)
+
     async def leg_seconds(self, legs: list[tuple[Point, Point, Vehicle]]) -> list[int]:
         """Return the travel seconds of single legs; raises `PlannerAway`."""
         return await self._call(worker.leg_seconds, legs)
 
+    async def has_way(self, start: Point, end: Point) -> bool:
+        """Say whether any vehicle can go from one place to another; raises `PlannerAway`."""
+        return await self._call(worker.has_way, (start, end))
+
     async def _call(self, work: Callable[..., T], argument: object) -> T:
         if self._pool is None:
+            self._ready = False
             self._pool = ProcessPoolExecutor(
                 1,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=worker.start,
                 initargs=(self._make_travel,),
             )
-        with _ctrl_c_held_back():
-            future = self._pool.submit(work, argument)
         try:
-            async with asyncio.timeout(ANSWER_MAX_S):
-                return await asyncio.wrap_future(future)
+            with ctrl_c_held_back():
+                future = self._pool.submit(work, argument)
+            answer = asyncio.wrap_future(future)
+            answer.add_done_callback(_look_at)
+            async with asyncio.timeout(ANSWER_MAX_S if self._ready else ANSWER_MAX_S + START_MAX_S):
+                found = await asyncio.shield(answer)  # cancelled, it would trip over its own process' death
+            self._ready = True
+            return found
         except (BrokenProcessPool, TimeoutError) as error:
             self.close(kill=True)
             raise PlannerAway(f"{type(error).__name__}") from None
@@ -70,11 +87,17 @@ class Planner:
         if kill:
             for process in list((pool._processes or {}).values()):
                 process.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=not kill)
+
+
+def _look_at(answer: asyncio.Future[T]) -> None:
+    """Take note of what nobody waits for any more, so that it is not complained about."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 @contextlib.contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
+def ctrl_c_held_back() -> Iterator[None]:
     """A process that is started meanwhile inherits the mask: Ctrl-C never meets it half imported."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

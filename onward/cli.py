@@ -169,21 +169,38 @@ def demo(
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="A file of GPS traces (.gz is fine).")],
+    file: Annotated[Path | None, typer.Argument(help="A file of GPS traces (.gz is fine).")] = None,
     format_: Annotated[str, typer.Option("--format", help="porto, capmetro or csv.")] = "csv",
     speed: Annotated[float, typer.Option(min=0.1, help="How many times faster than it was.")] = 60.0,
     vehicles: Annotated[int, typer.Option(min=1, max=5000, help="How many at once, at most.")] = 300,
-    data_dir: Annotated[Path, typer.Option(help="Where data lives; emptied at each start.")] = Path(".onward/replay"),
+    day: Annotated[str | None, typer.Option("--date", help="A past day instead: yesterday, today, 2026-05-04.")] = None,
+    drivers: Annotated[int, typer.Option(help="With --date: so many drivers more, or fewer (-2).")] = 0,
+    policy: Annotated[Path | None, typer.Option(help="With --date: another policy (.toml or .json).")] = None,
+    business: Annotated[str | None, typer.Option(help="With --date: one business, by its name in links.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where data lives; of traces .onward/replay, emptied at each start.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replay recorded traces through real driver sockets and check that nothing is lost."""
-    from onward.replay import run_replay
+    """Replay recorded traces through real sockets; or, with --date, a day's dispatch as it could have been."""
+    if (file is None) == (day is None):
+        raise Refused("Give a file of traces, or a day with --date.")
+    if file is not None:
+        from onward.replay import run_replay
 
-    settings = settings_from(data_dir=data_dir, port=0)
-    log_as(settings, quiet=True)
-    outcome = run_replay(settings, file, format_=format_, speed=speed, vehicles=vehicles)
-    show(outcome, as_json=as_json)
-    raise typer.Exit(1 if outcome.fixes_lost else 0)
+        settings = settings_from(data_dir=data_dir or Path(".onward/replay"), port=0)
+        log_as(settings, quiet=True)
+        outcome = run_replay(settings, file, format_=format_, speed=speed, vehicles=vehicles)
+        show(outcome, as_json=as_json)
+        raise typer.Exit(1 if outcome.fixes_lost else 0)
+    assert day is not None
+    from onward import whatif
+
+    with added_to(data_dir) as filled:
+        found = whatif.run_whatif(filled, day=day, drivers=drivers, policy=policy, business=business)
+    whatif.tell(found)
+    if as_json:
+        print(whatif.as_json(found))
 
 
 @app.command()
@@ -327,17 +344,24 @@ def add_driver(
     business: Annotated[
         str | None, typer.Option(help="The business, by its name in links, that has the driver for itself.")
     ] = None,
+    skill: Annotated[
+        list[str] | None, typer.Option(help="What deliveries may need, as age_check; may be given several times.")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Add a driver: to the shared pool, or with --business to one business."""
     from onward import accounts, asking
+    from tenancy.skills import a_skill
 
     with added_to(data_dir) as settings:
         called = asking.ask(name, "--name", "The driver's name", asking.a_name)
         login = asking.a_login(email, "--email", "The driver's e-mail address", password, "--password")
+        can = [a_skill(text) for text in skill or []]
         moves = asking.ask(vehicle, "--vehicle", "Vehicle", asking.a_vehicle, "bicycle")
         asyncio.run(
-            accounts.add_driver(settings.database_url, name=called, vehicle=moves, login=login, subdomain=business)
+            accounts.add_driver(
+                settings.database_url, name=called, vehicle=moves, login=login, subdomain=business, skills=can
+            )
         )
     tell_once(settings, ("Driver", f"{login.email}  password {login.password}"))
 

@@ -21,6 +21,8 @@ from dispatch.planner import Planner
 from dispatch.proof import ProofStore
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
+from dispatch.watch import Lookout
+from dispatch.whatif_process import Replays
 from kernel.access import Principal
 from kernel.clock import Clock, SystemClock
 from kernel.db import Database
@@ -95,6 +97,7 @@ async def build(settings: Settings) -> Installation:
     planner = Planner(travel)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta = EtaKeeper(db, live, planner, clock, travel.source)
+    lookout = Lookout(db, live, clock)
     streams = Streams(hub, facts, views)
     door = FrontDoor(db, links, clock)
     drivers = DriverGateway(door=door, desk=Desk(db, clock), ingest=ingest, hub=hub, push=push, clock=clock)
@@ -118,6 +121,8 @@ async def build(settings: Settings) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
+            Replays: Replays(travel),
+            Lookout: lookout,
             Planner: planner,
             Ingest: ingest,
             LivePositions: live,
@@ -137,7 +142,7 @@ async def build(settings: Settings) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta, numbers, streams))
+        timers.start(supervisor, timers.timers(db, redis, clock, eta, numbers, lookout, streams))
         yield
         await supervisor.stop()
         planner.close()

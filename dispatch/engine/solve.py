@@ -5,6 +5,7 @@ The same `solve` runs in the server's tick, in replays and in benchmarks; nothin
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Final
 
@@ -20,9 +21,12 @@ from dispatch.engine.matching import match
 from dispatch.engine.packing import Packing
 from dispatch.engine.plan import Plan, plan_of
 from dispatch.engine.problem import KEPT, Ints, Limits, Problem
+from dispatch.engine.relaxation import SolverFailed
 from dispatch.engine.reposition import advise
 from dispatch.engine.verify import verify
 
+DIVE: Final = 4
+"""So many steps of the way to a first pick look for columns that are missing there."""
 NEAREST_IN_BIG: Final = 16
 WIDER: Final = 2
 WIDEN_BY: Final = 4
@@ -34,7 +38,14 @@ def solve(problem: Problem, limits: Limits = USUAL) -> Plan:
     if not problem.jobs or not problem.drivers:
         nobody = tuple(range(len(problem.jobs)))
         return Plan((), nobody, 0, "none", advise(problem, set()))
-    plans = sorted(make_plans(problem, limits), key=lambda plan: plan.objective)
+    plans: list[Plan] = []
+    try:
+        for plan in make_plans(problem, limits):
+            plans.append(plan)  # one by one: what was found before a failure stands
+    except SolverFailed:
+        if not plans:
+            raise
+    plans.sort(key=lambda plan: plan.objective)
     for plan in plans:
         if not verify(problem, plan):
             busy = {route.driver for route in plan.routes}
@@ -100,8 +111,12 @@ def _pack(market: Market, columns: Columns, limits: Limits) -> tuple[Columns, In
         columns = together(columns, more)
         add(more)
         relaxed = best = packing.relax()
-    while len(relaxed.parts):
+    for step in itertools.count():
+        if not len(relaxed.parts):
+            break
         relaxed = packing.relax(packing.surest(relaxed))
+        if step >= DIVE:
+            continue
         more = market.missing(relaxed.row_price[:drivers], relaxed.row_price[drivers:], -0.5)
         if len(more.driver):
             columns = together(columns, more)

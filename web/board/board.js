@@ -5,6 +5,7 @@ import { makeMap } from "../shared/map.js";
 import { t } from "../shared/messages.js";
 import { leave, token } from "../shared/session.js";
 import { DriverMark, Icon, LinkState, ThemeSwitch, api, html, render } from "../shared/ui.js";
+import { Alerts } from "./alerts.js";
 import { Ghost, Tray, drag, dragOver, pressed } from "./drag.js";
 import { areaFrom, drawing, setArea } from "./filterbar.js";
 import { area, clearFilters, filters, onShift } from "./filters.js";
@@ -156,9 +157,9 @@ function Board() {
   useEffect(() => { document.title = `${name} · ${t("deliveries")}`; }, [name]);
   return html`<div class="board" data-open=${Boolean(selected.value)} data-dragging=${Boolean(drag.value)}>
     <header class="top"><h1><img src="/web/shared/icon.svg" alt=""/><span>${name}</span></h1><${Numbers}/>
-      <${LinkState} link=${link}/><${ThemeSwitch}/><button class="btn icon quiet" aria-label=${t("sign_out")} title=${t("sign_out")} onClick=${signOut}><${Icon} name="out"/></button>
+      <${LinkState} link=${link}/><a class="btn icon quiet" href="/whatif/" aria-label=${t("wi_title")} title=${t("wi_title")}><${Icon} name="replay"/></a><${ThemeSwitch}/><button class="btn icon quiet" aria-label=${t("sign_out")} title=${t("sign_out")} onClick=${signOut}><${Icon} name="out"/></button>
       <p class="sr">${t("keys_hint")}</p></header>
-    <${List} pick=${pick}/><${MapArea}/><${Panel} pick=${pick}/><${Tray}/><${Undo}/><${Ghost}/><${Assigning}/><${Results}/>
+    <${Alerts} pick=${pick}/><${List} pick=${pick}/><${MapArea}/><${Panel} pick=${pick}/><${Tray}/><${Undo}/><${Ghost}/><${Assigning}/><${Results}/>
     <div class="sr" role="status" aria-live="polite">${said}</div></div>`;
 }
 render(html`<${Board}/>`, document.getElementById("app"));

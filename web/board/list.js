@@ -8,7 +8,7 @@ import { Drivers } from "./drivers.js";
 import { FilterBar } from "./filterbar.js";
 import { active, clearFilters } from "./filters.js";
 import { Bulk, isTicked, tick } from "./give.js";
-import { SEEKING, DONE, atRisk, board, colors, endedAt, finishedOpen, focused, groups, held, late_s, link, matchingDrivers, movable, pointed, selected, tab, tabStop, waited_s } from "./state.js";
+import { SEEKING, DONE, atRisk, board, colors, endedAt, finishedOpen, focused, groups, held, late_s, link, matchingDrivers, movable, pointed, selected, tab, tabStop, waited_s, withVanished } from "./state.js";
 
 const TONES = { pending: "bad", offered: "warn", delivered: "ok", failed: "bad" };
 export function StatusBadge({ d }) {
@@ -23,11 +23,17 @@ export function whoHasIt(d) {
   if (d.status === "pending") return t("waiting", { time: duration(waited_s(d)) });
   return d.driver_name ?? "";
 }
+// Why nobody has it, in the reader's words: the code, and who can't for which reason, most first.
+function whyOpen(d) {
+  if (!d.unassigned_reason) return d.reason;
+  const { code, counts } = d.unassigned_reason, left = Object.entries(counts).sort((a, b) => b[1] - a[1]);
+  return t(`r_${code}`, { why: left.map(([why, n]) => `${n} ${t(`x_${why}`)}`).join(", "), n: counts.offers ?? 0, time: time(d.retry_at) });
+}
 // Why it stands where it stands: what is in its way, and what that does to the promise.
 export function reasonOf(d) {
   if (DONE.has(d.status)) return d.status === "delivered" ? "" : d.reason;
-  const risk = atRisk(d) && t(`r_${d.risk.code}`, { time: time(d.promised_at) });
-  return [d.status === "pending" && !d.planned_at && d.reason, risk].filter(Boolean).join(" · ");
+  const risk = atRisk(d) && t(withVanished.value.has(d.id) ? "r_vanished" : `r_${d.risk.code}`, { time: time(d.promised_at) });
+  return [d.status === "pending" && !d.planned_at && whyOpen(d), risk].filter(Boolean).join(" · ");
 }
 function Row({ d, pick }) {
   const here = useComputed(() => String(selected.value === d.id)), stop = useComputed(() => (tabStop.value === d.id ? 0 : -1)), on = useComputed(() => isTicked(d.id));

@@ -52,8 +52,10 @@ export function late_s(d) {
   const end = d.status === "delivered" ? Date.parse(endedAt(d)) : Math.max(now.value, Date.parse(d.eta?.dropoff.p50 ?? 0));
   return Math.max(0, (end - Date.parse(d.promised_at)) / 1000);
 }
+// Food aboard a driver who vanished is at risk, whatever was expected when he was heard of last.
+export const withVanished = computed(() => new Set((board.value?.alerts ?? []).flatMap((alert) => (alert.code === "driver_vanished" ? alert.data.delivery_ids : []))));
 // The server says from when on, and why.
-export const atRisk = (d) => Boolean(d.risk) && now.value >= Date.parse(d.risk.from);
+export const atRisk = (d) => withVanished.value.has(d.id) || (Boolean(d.risk) && now.value >= Date.parse(d.risk.from));
 const groupOf = (d) => (DONE.has(d.status) ? "finished" : SEEKING.has(d.status) ? "waiting_list" : atRisk(d) ? "late_risk" : "in_progress");
 
 // Most urgent first: who has the least time left before it is too late; what is late by most; what is due next; what ended last.

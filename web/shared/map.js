@@ -132,9 +132,10 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
       data.places = list.map((place) => point(place.lng, place.lat, { ...place, selected: Boolean(place.selected), lit: Boolean(place.lit), icon: `${place.kind}/${place.color}` }));
       if (ready) show("places", wear(data.places));
     },
-    line(points) {
-      const coordinates = points.map((place) => [place.lng, place.lat]);
-      data.line = points.length < 2 ? [] : [{ type: "Feature", geometry: { type: "LineString", coordinates }, properties: {} }];
+    // `beside`: another way to compare it with, drawn plain and below.
+    line(points, beside = []) {
+      const feature = (way, plain) => ({ type: "Feature", properties: { plain }, geometry: { type: "LineString", coordinates: way.map((place) => [place.lng, place.lat]) } });
+      data.line = [[beside, true], [points, false]].filter(([way]) => way.length > 1).map(([way, plain]) => feature(way, plain));
       show("line", data.line);
     },
     // A rectangle [west, south, east, north], or null.
@@ -201,7 +202,9 @@ function dress(map, colors, info) {
   map.addLayer({ id: "area-edge", type: "line", source: "area", paint: { "line-color": colors.line, "line-width": 2 } });
   map.addLayer({ id: "door-ring", type: "circle", source: "places", filter: ["==", ["get", "lit"], true],
     paint: { "circle-radius": 12, "circle-color": colors.line, "circle-opacity": 0.25, "circle-stroke-width": 2, "circle-stroke-color": colors.line } });
-  map.addLayer({ id: "way", type: "line", source: "line", layout: { "line-cap": "round", "line-join": "round" },
+  map.addLayer({ id: "way-beside", type: "line", source: "line", filter: ["get", "plain"], layout: { "line-cap": "round", "line-join": "round" },
+    paint: { "line-color": colors.text, "line-width": 2, "line-opacity": 0.75 } });
+  map.addLayer({ id: "way", type: "line", source: "line", filter: ["!", ["get", "plain"]], layout: { "line-cap": "round", "line-join": "round" },
     paint: { "line-color": colors.line, "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
   map.addLayer({ id: "doors", type: "circle", source: "places", filter: ["all", isDoor, ["!", chosen]],
     paint: { "circle-radius": 4.5, "circle-color": ["get", "color"], "circle-stroke-width": 2, "circle-stroke-color": colors.halo } });
