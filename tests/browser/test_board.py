@@ -336,7 +336,7 @@ Worker.prototype.postMessage = function (message, ...rest) {
 
 
 async def test_five_thousand_drivers_cost_no_row_and_few_marks(town: Onward, browser: Browser) -> None:
-    """Their positions come through the real ingest; no row is made anew for a position, and the map draws crowds."""
+    """Positions come through the real ingest; only a fact makes a row anew, and the map draws crowds."""
     drivers = await a_crowd(town)
     await drive(town, drivers, step=0)
     page, complaints = await open_page(browser, DESK)
@@ -356,8 +356,9 @@ async def test_five_thousand_drivers_cost_no_row_and_few_marks(town: Onward, bro
     await page.wait_for_function("window.marks.length > 3")
     work, marks = await page.evaluate("window.work"), await page.evaluate("window.marks")
     assert sum(count for kind, count in frames.items() if kind.startswith("positions")) >= 5
-    assert work["renders"].get("Row", 0) == 0
-    assert work["renders"].get("Drivers", 0) == 0
+    told = sum(count for kind, count in frames.items() if kind.startswith("delta"))  # an alert, say
+    assert work["renders"].get("Row", 0) <= told * await rows.count()
+    assert work["renders"].get("Drivers", 0) <= told
     assert max(marks) < 500
     await page.locator(".rows").evaluate("(rows) => rows.scrollTo(0, rows.scrollHeight)")
     await expect(rows.last).to_contain_text(f"Crowd {CROWD - 1}")
