@@ -55,15 +55,23 @@ def tick(
     seeds: Annotated[int, typer.Option(help="How many random cities; figures are medians and means over them.")] = 5,
     only_json: OnlyJson = False,
 ) -> None:
-    """Measure one dispatch tick: CPU of each phase, and quality against greedy and against Hungarian rounds."""
+    """Measure one dispatch tick: CPU of each phase, and quality beside greedy, Hungarian rounds and routing solvers."""
     from benchmarks import dispatch_tick as bench
 
-    found = bench.measure(open_jobs, drivers, seeds)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("ticking", total=seeds)
+        found = bench.measure(open_jobs, drivers, seeds, played=lambda: progress.advance(task))
     if not only_json:
         table = Table("method", "objective (1 = greedy)", "CPU ms", "late minutes")
         for name, row in found["methods"].items():
-            table.add_row(name, _cell(row["objective_to_greedy"]), _cell(row["cpu_ms"]), _cell(row["delay_min"]))
+            table.add_row(name, f"{row['objective_to_greedy']:.4f}", _cell(row["cpu_ms"]), _cell(row["delay_min"]))
+        for name in found["absent"]:
+            table.add_row(name, "not installed")
         console.print(table)
+        phases = Table("phase of the engine", "CPU ms")
+        for name, spent_ms in found["phases_cpu_ms"].items():
+            phases.add_row(name, _cell(spent_ms))
+        console.print(phases)
     _print({"bench": "tick", **found})
 
 
