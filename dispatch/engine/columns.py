@@ -41,6 +41,8 @@ class Market:
         self._keep = max(KEEP_MIN, limits.columns_max // (8 * max(1, len(bundles))))
         self._after_each = max(4, limits.columns_max // (16 * max(1, len(pricer.place))))
         self._key: Ints = np.zeros(0, np.int64)
+        self._after_number = np.full((len(pricer.place), len(bundles)), -1, np.int64)
+        self._after_price: Ints = np.zeros((0, len(bundles)), np.int64)
 
     @cached_property
     def _allowed(self) -> NDArray[np.bool_]:
@@ -118,14 +120,26 @@ class Market:
         """Return (row, bundle) pairs: what could come after which of these first trips."""
         if not len(driver):
             return driver, first
-        trip = self.pricer.route(driver, (first,))
-        price = self.pricer.all_trips(driver, trip.end_place, trip.end_s)
-        price[~self._allowed[driver] | self._conflict[first]] = NEVER
+        price = self._after(driver, first)
         both = np.where(price < NEVER, price - worth + alone[driver, first][:, None], np.inf)
         rows, second = _lowest(both, self._keep, below=below)
         best = _best_of_each(both, driver)
         of_driver, seconds = _lowest(np.take_along_axis(both, best, axis=0), self._keep, below=below)
         return np.concatenate((rows, best[of_driver, seconds])), np.concatenate((second, seconds))
+
+    def _after(self, driver: Ints, first: Ints) -> Ints:
+        """Return the price of every bundle after each of these first trips (n, bundles); remembered for later rounds."""
+        number = self._after_number[driver, first]
+        new = np.flatnonzero(number < 0)
+        if len(new):
+            again, bundle = driver[new], first[new]
+            trip = self.pricer.route(again, (bundle,))
+            price = self.pricer.all_trips(again, trip.end_place, trip.end_s)
+            price[~self._allowed[again] | self._conflict[bundle]] = NEVER
+            number[new] = len(self._after_price) + np.arange(len(new))
+            self._after_number[again, bundle] = number[new]
+            self._after_price = np.concatenate((self._after_price, price))
+        return self._after_price[number]
 
     def _new(self, driver: Ints, first: Ints, second: Ints) -> Columns:
         """Return those columns that were not made before, priced term by term."""

@@ -7,116 +7,98 @@ same question gets the same answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+import itertools
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, hstack
 
 from dispatch.engine.problem import Ints
+from dispatch.engine.relaxation import Relaxation, Relaxed
 
 GAP_FIRST: Final = 8_000.0
-GAP_STEP: Final = 2
-WHOLE: Final = 1e-6
+GAP_STEP: Final = 4
+NEAR_ENOUGH: Final = 0.001
+"""A pick is taken when no other can be cheaper by more than this share of what the work costs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relaxed:
-    """An optimum of the linear relaxation: each column's share (n,) and reduced cost (n,), each row's price (m,)."""
+class Packing:
+    """Columns to pick from: what each costs (n,), and which rows (m, n) it takes for itself.
 
-    value: NDArray[np.float64]
-    reduced: NDArray[np.float64]
-    row_price: NDArray[np.float64]
-    objective: float
+    A column that saves something costs less than nothing. `base` is what nothing costs.
+    """
 
+    def __init__(self, height: int, base: int) -> None:
+        self.base = base
+        self.cost: Ints = np.zeros(0, np.int64)
+        self.rows = csc_matrix((height, 0))
+        self._relaxation = Relaxation(height)
 
-@dataclass(frozen=True, slots=True)
-class Ones:
-    """Where the ones are: entry (rows[i], columns[i]); `height` rows in all."""
+    def add(self, cost: Ints, rows: Ints) -> None:
+        """Add columns: `cost` (k,), `rows` (k, any) with -1 for none."""
+        there = rows >= 0
+        starts = np.concatenate(([0], np.cumsum(there.sum(axis=1))))
+        more = csc_matrix((np.ones(starts[-1]), rows[there], starts), shape=(self.rows.shape[0], len(cost)))
+        self._relaxation.add(cost, more)
+        self.rows = hstack((self.rows, more), format="csc")
+        self.cost = np.concatenate((self.cost, cost))
 
-    rows: Ints
-    columns: Ints
-    height: int
+    def relax(self, take: Ints | None = None) -> Relaxed:
+        """Return an optimum of the linear relaxation; what is to be `take`n stays so."""
+        if take is not None:
+            self._relaxation.take(take)
+        return self._relaxation.solve()
 
+    def reduced(self, row_price: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what each column costs (n,) beyond the prices of its rows."""
+        return np.asarray(self.cost - self.rows.T @ row_price)
 
-def pick(cost: Ints, ones: Ones, relaxed: Relaxed, work: float) -> Ints:
-    """Return the numbers of the columns with the least sum of costs that share no row; nothing costs nothing."""
-    value = relaxed.value
-    if not ((value > WHOLE) & (value < 1 - WHOLE)).any():
-        return np.flatnonzero(value > 0.5)
-    floor = _round(cost, ones, value)
-    worst = float(cost[floor].sum()) - relaxed.objective + 1
-    gap = min(GAP_FIRST, worst)
-    while True:
-        near = np.flatnonzero(relaxed.reduced <= gap)
-        chosen, proven = _choose(cost, ones, near, floor, work)
-        left = float(cost[chosen].sum()) - relaxed.objective + 1
-        if left <= gap or gap >= worst or not proven:
-            return chosen
-        floor, gap = chosen, min(GAP_STEP * gap, left)
+    def pick(self, relaxed: Relaxed, floor: Ints, work: float) -> Ints:
+        """Return the numbers of the columns with the least sum of costs that share no row.
 
+        `relaxed` is an optimum of the relaxation, `floor` a pick that is good already.
+        """
+        reduced = self.reduced(relaxed.row_price)
+        worst = float(self.cost[floor].sum()) - relaxed.objective + 1
+        gap = min(max(GAP_FIRST, worst / 30), worst)
+        while worst > 1:
+            near = np.flatnonzero(reduced <= gap)
+            floor, proven, spent = self._choose(near, floor, work)
+            work -= spent
+            total = float(self.cost[floor].sum())
+            left = total - relaxed.objective + 1
+            if left <= gap + NEAR_ENOUGH * (self.base + total) or gap >= worst or not proven:
+                break
+            gap = min(GAP_STEP * gap, left)
+        return floor
 
-def relax(cost: Ints, ones: Ones) -> Relaxed:
-    """Solve the linear relaxation; raises `RuntimeError` when GLOP fails."""
-    from ortools.linear_solver.python import model_builder_helper as helper
+    def _choose(self, near: Ints, floor: Ints, work: float) -> tuple[Ints, bool, float]:
+        """Return the best pick among some columns, whether it is proven to be that, and the work it took."""
+        from ortools.sat.python import cp_model
 
-    matrix = csr_matrix((np.ones(len(ones.rows)), (ones.rows, ones.columns)), shape=(ones.height, len(cost)))
-    model: Any = helper.ModelBuilderHelper()  # its stubs have the arrays' type parameters swapped
-    nothing, one = np.zeros(len(cost)), np.ones(len(cost))
-    least, most = np.full(ones.height, -np.inf), np.ones(ones.height)
-    model.fill_model_from_sparse_data(nothing, one, cost.astype(np.float64), least, most, matrix)
-    solver = helper.ModelSolverHelper("glop")
-    solver.solve(model)
-    if not solver.has_solution():
-        raise RuntimeError("GLOP found no solution of a relaxation that always has one")
-    return Relaxed(
-        np.asarray(solver.variable_values()),
-        np.asarray(solver.reduced_costs()),
-        np.asarray(solver.dual_values()),
-        float(solver.objective_value()),
-    )
-
-
-def _round(cost: Ints, ones: Ones, value: NDArray[np.float64]) -> Ints:
-    """Return a pick made from the relaxed one: what it takes most of first, then what saves most."""
-    at: list[list[int]] = [[] for _ in range(len(cost))]
-    for row, column in zip(ones.rows.tolist(), ones.columns.tolist(), strict=True):
-        at[column].append(row)
-    used: set[int] = set()
-    taken = []
-    for column in np.lexsort((cost, -np.round(value, 6))).tolist():
-        if used.isdisjoint(at[column]):
-            used.update(at[column])
-            taken.append(column)
-    return np.array(taken, np.int64)
-
-
-def _choose(cost: Ints, ones: Ones, near: Ints, floor: Ints, work: float) -> tuple[Ints, bool]:
-    from ortools.sat.python import cp_model
-
-    model = cp_model.CpModel()
-    taken = {int(number): model.new_bool_var("") for number in near}
-    at_row: dict[int, list[cp_model.IntVar]] = {}
-    for row, column in zip(ones.rows.tolist(), ones.columns.tolist(), strict=True):
-        if column in taken:
-            at_row.setdefault(row, []).append(taken[column])
-    for together in at_row.values():
-        if len(together) > 1:
-            model.add_at_most_one(together)
-    model.minimize(sum(int(cost[number]) * variable for number, variable in taken.items()))
-    hinted = set(floor.tolist())
-    for number, variable in taken.items():
-        model.add_hint(variable, number in hinted)
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.random_seed = 0
-    solver.parameters.linearization_level = 2
-    solver.parameters.max_deterministic_time = work
-    status = solver.solve(model)
-    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return floor, False
-    chosen = np.array([number for number, variable in taken.items() if solver.value(variable)], np.int64)
-    if cost[chosen].sum() > cost[floor].sum():
-        chosen = floor
-    return chosen, status == cp_model.OPTIMAL
+        model = cp_model.CpModel()
+        taken = [model.new_bool_var("") for _ in near]
+        by_row = self.rows[:, near].tocsr()
+        starts, columns = by_row.indptr.tolist(), by_row.indices.tolist()
+        for start, end in itertools.pairwise(starts):
+            if end - start > 1:
+                model.add_at_most_one([taken[column] for column in columns[start:end]])
+        model.minimize(cp_model.LinearExpr.weighted_sum(taken, self.cost[near].tolist()))
+        for variable, hint in zip(taken, np.isin(near, floor).tolist(), strict=True):
+            model.add_hint(variable, hint)
+        solver = cp_model.CpSolver()
+        solver.parameters.num_workers = 1
+        solver.parameters.random_seed = 0
+        solver.parameters.linearization_level = 2
+        solver.parameters.cp_model_presolve = False  # it finds little in columns that the relaxation chose
+        solver.parameters.cp_model_probing_level = 0
+        solver.parameters.symmetry_level = 0
+        solver.parameters.max_deterministic_time = work
+        status = solver.solve(model)
+        if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+            return floor, False, work
+        chosen = near[[bool(solver.value(variable)) for variable in taken]]
+        if self.cost[chosen].sum() > self.cost[floor].sum():
+            chosen = floor
+        return chosen, status == cp_model.OPTIMAL, float(solver.response_proto.deterministic_time)

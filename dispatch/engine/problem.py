@@ -96,8 +96,8 @@ class Limits(msgspec.Struct, frozen=True):
     """How much work an answer may take; counted in columns and solver steps, never in wall time, so that it repeats."""
 
     columns_max: int = 4_000
-    rounds: int = 4
-    solver_work: float = 0.3
+    rounds: int = 5
+    solver_work: float = 0.2
     pairs_max: int = 400_000
 
 

@@ -17,7 +17,7 @@ from dispatch.engine.cost import Pricer
 from dispatch.engine.explain import Explanation, explain
 from dispatch.engine.greedy import jobs_of, take_greedily
 from dispatch.engine.matching import match
-from dispatch.engine.packing import Ones, pick, relax
+from dispatch.engine.packing import Packing
 from dispatch.engine.plan import Plan, plan_of
 from dispatch.engine.problem import KEPT, Ints, Limits, Problem
 from dispatch.engine.reposition import advise
@@ -26,8 +26,8 @@ from dispatch.engine.verify import verify
 NEAREST_IN_BIG: Final = 16
 WIDER: Final = 2
 WIDEN_BY: Final = 4
-NEARLY: Final = 6_000.0
-"""The last round also makes columns that are dearer by so little: a whole pick needs more than a relaxed one."""
+SURE: Final = 0.5
+"""Columns that the relaxation takes by so much are taken whole on the way to a first pick."""
 USUAL: Final = Limits()
 
 
@@ -84,26 +84,31 @@ def _pack(market: Market, columns: Columns, limits: Limits) -> tuple[Columns, In
     """Return all columns that were made in the end, and the numbers of those picked."""
     pricer = market.pricer
     drivers = len(pricer.place)
-    for round_number in range(limits.rounds + 1):
-        jobs = jobs_of(pricer, columns)
-        saving = columns.priced.total - pricer.open_costs(jobs)
-        for driver in pricer.problem.drivers:
-            for kept in driver.keeps:
-                saving[(jobs == kept).any(axis=1)] -= KEPT
-        worth = np.flatnonzero(saving < 0)
-        mine = jobs[worth]
-        there = mine >= 0
-        rows = np.concatenate((columns.driver[worth], drivers + mine[there]))
-        numbers = np.concatenate((np.arange(len(worth)), np.repeat(np.arange(len(worth)), there.sum(axis=1))))
-        ones = Ones(rows, numbers, drivers + len(pricer.ready_s))
-        if not len(worth):
-            return columns, worth
-        relaxed = relax(saving[worth], ones)
-        if round_number < limits.rounds:
-            below = NEARLY if round_number == limits.rounds - 1 else -0.5
-            more = market.missing(relaxed.row_price[:drivers], relaxed.row_price[drivers:], below)
-            if len(more.driver):
-                columns = together(columns, more)
-                continue
-        break
-    return columns, worth[pick(saving[worth], ones, relaxed, limits.solver_work)]
+    leaving = pricer.open_cost.copy()
+    leaving[list(pricer.problem.promised())] += KEPT
+    packing = Packing(drivers + len(leaving), int(leaving.sum()))
+
+    def add(more: Columns) -> None:
+        jobs = jobs_of(pricer, more)
+        saving = more.priced.total - np.where(jobs >= 0, leaving[jobs], 0).sum(axis=1)
+        packing.add(saving, np.column_stack((more.driver, np.where(jobs >= 0, drivers + jobs, -1))))
+
+    add(columns)
+    relaxed = best = packing.relax()
+    for _ in range(limits.rounds):
+        more = market.missing(relaxed.row_price[:drivers], relaxed.row_price[drivers:], -0.5)
+        if not len(more.driver):
+            break
+        columns = together(columns, more)
+        add(more)
+        relaxed = best = packing.relax()
+    while len(relaxed.parts):
+        parts = relaxed.parts
+        sure = parts[relaxed.value[parts] > SURE]
+        relaxed = packing.relax(sure if len(sure) else parts[[relaxed.value[parts].argmax()]])
+        more = market.missing(relaxed.row_price[:drivers], relaxed.row_price[drivers:], -0.5)
+        if len(more.driver):
+            columns = together(columns, more)
+            add(more)
+            relaxed = packing.relax()
+    return columns, packing.pick(best, np.flatnonzero(relaxed.value > 0.5), limits.solver_work)
