@@ -29,8 +29,9 @@ class PlannerAway(Exception):
 class Planner:
     """One process that prices and solves."""
 
-    def __init__(self, make_travel: Callable[[], TravelTimes]) -> None:
+    def __init__(self, make_travel: Callable[[], TravelTimes], *, answer_max_s: float = ANSWER_MAX_S) -> None:
         self._make_travel = make_travel
+        self._answer_max_s = answer_max_s
         self._pool: ProcessPoolExecutor | None = None
 
     async def warm_up(self) -> None:
@@ -56,7 +57,7 @@ class Planner:
         with _ctrl_c_held_back():
             future = self._pool.submit(work, argument)
         try:
-            async with asyncio.timeout(ANSWER_MAX_S):
+            async with asyncio.timeout(self._answer_max_s):
                 return await asyncio.wrap_future(future)
         except (BrokenProcessPool, TimeoutError) as error:
             self.close(kill=True)

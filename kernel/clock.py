@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
     """Where the present comes from."""
+
+    @property
+    def speed(self) -> float:
+        """Its seconds in one of the machine's: limits on how long work may take grow with it."""
 
     def now(self) -> datetime:
         """Return the present as an aware UTC datetime."""
@@ -21,6 +25,7 @@ class SystemClock:
     """The machine's own clock."""
 
     __slots__ = ()
+    speed: Final = 1.0
 
     def now(self) -> datetime:
         """Return the present as an aware UTC datetime."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -17,6 +17,7 @@ from onward.errors import Refused
 
 app = typer.Typer(no_args_is_help=True, help="Measure: a table, and JSON as the last line.")
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
+LAG_MAX_S: Final = 3.0
 OnlyJson = Annotated[bool, typer.Option("--json", help="No table, only the line of JSON.")]
 
 
@@ -73,6 +74,47 @@ def tick(
             phases.add_row(name, _cell(spent_ms))
         console.print(phases)
     _print({"bench": "tick", **found})
+
+
+@app.command()
+def city(
+    map_name: Annotated[str | None, typer.Option("--map", help="An imported map; without it central Helsinki.")] = None,
+    minutes: Annotated[float, typer.Option(min=1, max=1440, help="For how long people order.")] = 60,
+    drivers: Annotated[int, typer.Option(min=1, max=2000, help="How many couriers.")] = 30,
+    orders_per_hour: Annotated[float, typer.Option(min=1, help="How many of them, about.")] = 120,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same demand.")] = 1,
+    speed: Annotated[
+        float, typer.Option(min=1, max=50, help="How many times faster than life; one clock for all.")
+    ] = 10,
+    data_dir: Annotated[Path, typer.Option(help="Where the servers' data lives; emptied at each start.")] = Path(
+        ".onward/bench-city"
+    ),
+    only_json: OnlyJson = False,
+) -> None:
+    """Let a city live through a peak on the real server, hurried: what customers and couriers get."""
+    from benchmarks import city as bench
+    from onward.terminal import log_as, settings_from
+
+    settings = settings_from(data_dir=data_dir)
+    log_as(settings, quiet=True)
+    peak = bench.Peak(minutes, drivers, orders_per_hour, seed, speed)
+    with Progress(*Progress.get_default_columns(), console=console, transient=True) as progress:
+        task = progress.add_task("a city lives", total=1.0)
+        found = bench.run_city(
+            settings,
+            map_name,
+            peak,
+            seen=lambda share, words: progress.update(task, completed=share, description=words),
+        )
+    if not only_json:
+        table = Table("figure", "value")
+        for name, value in found.items():
+            words = "\n".join(map(_cell, value)) if isinstance(value, list) else _cell(value)
+            table.add_row(name.replace("_", " "), words)
+        console.print(table)
+        if found["clock_lag_s"]["p99"] > LAG_MAX_S:
+            console.print("[yellow]The machine did not keep up with the clock: take a lower --speed.[/]")
+    _print({"bench": "city", **found})
 
 
 def _cell(value: object) -> str:

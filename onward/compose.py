@@ -16,12 +16,12 @@ from limits.aio.storage import RedisStorage
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
 from dispatch.live import LiveFacts
-from dispatch.planner import Planner
+from dispatch.planner import ANSWER_MAX_S, Planner
 from dispatch.proof import ProofStore
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from kernel.access import Principal
-from kernel.clock import Clock, SystemClock
+from kernel.clock import Clock
 from kernel.db import Database
 from kernel.http import Endpoint
 from kernel.outbox import Relay
@@ -75,10 +75,10 @@ class FrontDoor:
         return await authenticate(self.db, self.links, token, self.clock.now())
 
 
-async def build(settings: Settings) -> Installation:
+async def build(settings: Settings, clock: Clock) -> Installation:
     """Make a process' objects and its aiohttp application; starting the application starts the tasks."""
     db = await Database.connect(settings.database_url, size_max=settings.database_connections_max)
-    redis, clock, supervisor = connect(settings.redis_url), SystemClock(), Supervisor()
+    redis, supervisor = connect(settings.redis_url), Supervisor()
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
     travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))
     live, facts, push, fences, hub = (
@@ -90,7 +90,7 @@ async def build(settings: Settings) -> Installation:
     )
     views = BoardViews(db, live, links, ShopOrders(), clock)
     ingest = Ingest(redis, fences, clock)
-    planner = Planner(travel)
+    planner = Planner(travel, answer_max_s=ANSWER_MAX_S * clock.speed)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta = EtaKeeper(db, live, planner, clock, travel.source)
     streams = Streams(hub, facts, views)
