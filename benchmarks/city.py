@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from dispatch.planner import Planner
 from kernel.db import Database, Reason, Record
 from onward.config import Settings
 from onward.demo import demo_map, simulate, start_afresh
@@ -31,7 +32,6 @@ from onward.simulator.plan import make_plan
 from onward.simulator.run import Orders, Report
 
 BUSINESSES: Final = 4
-PREPARATION_S: Final = (480, 1_200)
 FIX_EVERY_S: Final = 4.0
 LOOK_EVERY_S: Final = 5.0
 START_S: Final = 120.0
@@ -49,13 +49,14 @@ FROM orders o LEFT JOIN deliveries d ON d.business_id = o.business_id AND d.orde
 
 
 class Peak(msgspec.Struct, frozen=True):
-    """What is played: for so long, so many orders an hour, so many couriers, and how many times faster than life."""
+    """What is played: for how long, how many couriers and orders, how fast; kitchens take between two times."""
 
     minutes: float
     drivers: int
     orders_per_hour: float
     seed: int
     speed: float
+    preparation_s: tuple[int, int] = (480, 1_200)
 
 
 def run_city(settings: Settings, map_name: str | None, peak: Peak, *, seen: Seen) -> dict[str, Any]:
@@ -89,6 +90,7 @@ async def _play(settings: Settings, folder: Path, peak: Peak, pace: Pace, seen: 
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     lags: list[float] = []
     async with running(settings, pace) as (installation, url):
+        await installation.parts[Planner].warm_up()  # loading takes its time: on a fast clock, minutes of the peak
         plan = make_plan(load_map(folder), seed=peak.seed, couriers=peak.drivers, businesses=BUSINESSES)
         access = await seed_city(installation.db, plan)
         with tempfile.TemporaryDirectory() as scratch:
@@ -103,7 +105,8 @@ async def _play(settings: Settings, folder: Path, peak: Peak, pace: Pace, seen: 
                 faults=True,
                 access=access,
                 orders_for_s=peak.minutes * 60,
-                preparation_s=PREPARATION_S,
+                quick_orders=0,
+                preparation_s=peak.preparation_s,
                 fix_every_s=FIX_EVERY_S,
                 pace=pace,
             )

@@ -17,6 +17,8 @@ from geo.travel import TravelTimes, Vehicle
 from kernel.log import get_logger
 
 ANSWER_MAX_S: Final = 10.0
+START_MAX_S: Final = 60.0
+"""A process that starts loads solvers and streets first: on a busy machine longer than any answer may take."""
 
 T = TypeVar("T")
 log = get_logger(__name__)
@@ -27,11 +29,12 @@ class PlannerAway(Exception):
 
 
 class Planner:
-    """One process that prices and solves."""
+    """One process that prices and solves. `speed` is the clock's: work is no faster for it."""
 
-    def __init__(self, make_travel: Callable[[], TravelTimes], *, answer_max_s: float = ANSWER_MAX_S) -> None:
+    def __init__(self, make_travel: Callable[[], TravelTimes], *, speed: float = 1.0) -> None:
         self._make_travel = make_travel
-        self._answer_max_s = answer_max_s
+        self._speed = speed
+        self._has_answered = False
         self._pool: ProcessPoolExecutor | None = None
 
     async def warm_up(self) -> None:
@@ -54,18 +57,21 @@ class Planner:
                 initializer=worker.start,
                 initargs=(self._make_travel,),
             )
-        with _ctrl_c_held_back():
-            future = self._pool.submit(work, argument)
         try:
-            async with asyncio.timeout(self._answer_max_s):
-                return await asyncio.wrap_future(future)
+            with _ctrl_c_held_back():
+                future = self._pool.submit(work, argument)
+            async with asyncio.timeout(self._speed * (ANSWER_MAX_S if self._has_answered else START_MAX_S)):
+                answer = await asyncio.wrap_future(future)
         except (BrokenProcessPool, TimeoutError) as error:
             self.close(kill=True)
             raise PlannerAway(f"{type(error).__name__}") from None
+        self._has_answered = True
+        return answer
 
     def close(self, *, kill: bool = False) -> None:
         """End the process."""
         pool, self._pool = self._pool, None
+        self._has_answered = False
         if pool is None:
             return
         if kill:

@@ -16,7 +16,7 @@ from limits.aio.storage import RedisStorage
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
 from dispatch.live import LiveFacts
-from dispatch.planner import ANSWER_MAX_S, Planner
+from dispatch.planner import Planner
 from dispatch.proof import ProofStore
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
@@ -90,7 +90,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     )
     views = BoardViews(db, live, links, ShopOrders(), clock)
     ingest = Ingest(redis, fences, clock)
-    planner = Planner(travel, answer_max_s=ANSWER_MAX_S * clock.speed)
+    planner = Planner(travel, speed=clock.speed)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta = EtaKeeper(db, live, planner, clock, travel.source)
     streams = Streams(hub, facts, views)
@@ -116,6 +116,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
+            Planner: planner,
             Ingest: ingest,
             LivePositions: live,
         },

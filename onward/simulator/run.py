@@ -20,7 +20,7 @@ from onward.pace import Pace
 from onward.seed import Access
 from onward.simulator.checkers import BoardWatcher, Ledger, probe_tenants, running
 from onward.simulator.courier import Courier
-from onward.simulator.plan import demand, make_plan
+from onward.simulator.plan import FIRST_ORDERS, demand, make_plan
 from onward.simulator.shops import Customers, Kitchen, call
 
 STAGGER_S: Final = 0.03
@@ -41,6 +41,7 @@ class Orders(msgspec.Struct, frozen=True):
     faults: bool
     access: Access
     orders_for_s: float = FOR_EVER_S
+    quick_orders: int = FIRST_ORDERS
     preparation_s: tuple[int, int] = (15, 50)
     fix_every_s: float = 1.0
     pace: Pace | None = None
@@ -110,7 +111,7 @@ async def live(orders: Orders, stop: asyncio.Event) -> Report:
             )
             for planned, own in zip(plan.couriers, access.couriers, strict=True)
         ]
-        everybody = demand(city, plan, per_minute=orders.orders_per_minute)
+        everybody = demand(city, plan, per_minute=orders.orders_per_minute, quick=orders.quick_orders)
         hungry = takewhile(lambda order: order.at_s < orders.orders_for_s, everybody)
         async with running(operator.watch(), *(board.watch() for board in boards)):
             async with running(
