@@ -51,7 +51,11 @@ class Market:
         allowed = np.ones((len(jobs), len(bundles)), bool)
         for k in range(bundles.jobs.shape[1]):
             allowed &= (bundles.jobs[:, k] < 0) | jobs[:, bundles.jobs[:, k]]
-        return allowed & (self.pricer.stack_max[:, None] >= bundles.size)
+        allowed &= self.pricer.stack_max[:, None] >= bundles.size
+        for number in np.flatnonzero(bundles.detour >= 0).tolist():
+            driver = bundles.detours[bundles.detour[number]].driver
+            allowed[:driver, number] = allowed[driver + 1 :, number] = False
+        return allowed
 
     @cached_property
     def _firsts(self) -> Ints:
@@ -128,14 +132,14 @@ class Market:
         return np.concatenate((rows, best[of_driver, seconds])), np.concatenate((second, seconds))
 
     def _after(self, driver: Ints, first: Ints) -> Ints:
-        """Return the price of every bundle after each of these first trips (n, bundles); remembered for later rounds."""
+        """Return the price of every bundle after each of these first trips (n, bundles), remembered."""
         number = self._after_number[driver, first]
         new = np.flatnonzero(number < 0)
         if len(new):
             again, bundle = driver[new], first[new]
             trip = self.pricer.route(again, (bundle,))
             price = self.pricer.all_trips(again, trip.end_place, trip.end_s)
-            price[~self._allowed[again] | self._conflict[bundle]] = NEVER
+            price[~self._allowed[again] | self._conflict[bundle] | (self.pricer.bundles.detour >= 0)] = NEVER
             number[new] = len(self._after_price) + np.arange(len(new))
             self._after_number[again, bundle] = number[new]
             self._after_price = np.concatenate((self._after_price, price))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dispatch.engine.bundles import Bundles
 from dispatch.engine.candidates import eligible
-from dispatch.engine.problem import NEVER, REACH_MAX_S, UNASSIGNED_S, Ints, Problem
+from dispatch.engine.problem import NEVER, NOWHERE, REACH_MAX_S, UNASSIGNED_S, Ints, Problem
 
 TERMS = ("delay", "lateness", "driver_time", "empty_travel", "dedicated_first", "fairness")
 
@@ -88,13 +88,14 @@ class Pricer:
     def door_after_s(self) -> Ints:
         """Seconds from the moment of pickup to the moment at each door (vehicles, bundles, 3), and at last to leaving.
 
-        The last axis has four entries: three doors (0 where there is none) and the driver's being free again.
+        The last axis has four entries: three doors (0 where there is none) and the driver's being free again. Of a
+        second store they begin at the moment of pickup there.
         """
         half_pickup, half_dropoff = self.problem.half_services()
-        jobs = self.bundles.jobs
+        jobs, then = self.bundles.jobs, self.bundles.then
         out = np.zeros((int(self.vehicles.max()) + 1, len(jobs), jobs.shape[1] + 1), np.int64)
         for vehicle in self.vehicles:
-            place, now = self.bundles.pickup.copy(), np.full(len(jobs), half_pickup)
+            place, now = np.where(then == NOWHERE, self.bundles.pickup, then), np.full(len(jobs), half_pickup)
             for k in range(jobs.shape[1]):
                 here = np.flatnonzero(jobs[:, k] >= 0)
                 door = self.dropoff[jobs[here, k]]
@@ -104,6 +105,26 @@ class Pricer:
                 place[here] = door
             out[vehicle, :, -1] = now
         return out
+
+    @cached_property
+    def to_then_s(self) -> Ints:
+        """Seconds from the moment of pickup to that at the second store (vehicles, bundles); 0 where there is none."""
+        bundles = self.bundles
+        two = np.flatnonzero(bundles.then != NOWHERE)
+        out = np.zeros((int(self.vehicles.max()) + 1, len(bundles)), np.int64)
+        for vehicle in self.vehicles:
+            way = self.problem.legs.seconds(bundles.pickup[two], bundles.then[two], np.full(1, vehicle))
+            out[vehicle, two] = way + 2 * self.problem.half_services()[0]
+        return out
+
+    @cached_property
+    def detours(self) -> Ints:
+        """What is known of each detour (detours, 6): delay, lateness, time and when he starts, is free and where."""
+        rows = [
+            (one.delay_s, one.late_s, one.longer_s, one.start_by_s, one.end_s, one.end_place)
+            for one in self.bundles.detours
+        ]
+        return np.array(rows, np.int64).reshape(-1, 6)
 
     @cached_property
     def end_place(self) -> Ints:
@@ -166,16 +187,17 @@ class Pricer:
         way = self.problem.legs.seconds(place, self.bundles.pickup[bundle], vehicle)
         picked = np.maximum(at_s + way + half_pickup, self.bundles.ready_s[bundle])
         start = picked - half_pickup - way
+        left = np.maximum(picked + self.to_then_s[vehicle, bundle], self.bundles.then_ready_s[bundle])
         after = self.door_after_s[vehicle, bundle]
         delay, late = np.zeros_like(picked), np.zeros_like(picked)
         for k in range(self.bundles.jobs.shape[1]):
             job = self.bundles.jobs[bundle, k]
             if not (job >= 0).any():
                 break
-            door = picked + after[..., k]
+            door = left + after[..., k]
             delay += np.where(job >= 0, np.maximum(0, door - self.floor_s[job]), 0)
             late += np.where(job >= 0, np.maximum(0, door - self.promised_s[job]), 0)
-        end = picked + after[..., -1]
+        end = left + after[..., -1]
         busy = np.maximum(0, np.minimum(end, np.maximum(self.off_s[driver], start)) - start)
         terms = {
             "delay": weights.delay * delay,
@@ -183,8 +205,29 @@ class Pricer:
             "driver_time": self.per_second() * busy,
             "empty_travel": weights.empty_travel * way,
         }
-        feasible = (picked <= self.off_s[driver]) & (way <= REACH_MAX_S)
-        return Priced(terms, start, end, self.end_place[bundle], feasible.astype(np.int64))
+        feasible = ((left <= self.off_s[driver]) & (way <= REACH_MAX_S)).astype(np.int64)
+        priced = Priced(terms, start, end, np.broadcast_to(self.end_place[bundle], start.shape), feasible)
+        return self._on_the_way(priced, bundle) if len(self.bundles.detours) else priced
+
+    def _on_the_way(self, priced: Priced, bundle: Ints) -> Priced:
+        """Put in what is known of the detours among these bundles."""
+        weights = self.problem.weights
+        number = np.broadcast_to(self.bundles.detour[bundle], priced.start_by_s.shape)
+        delay, late, longer, start, end, place = np.moveaxis(self.detours[number], -1, 0)
+
+        def put(known: Ints, computed: Ints) -> Ints:
+            return np.where(number >= 0, known, computed)
+
+        terms = {
+            "delay": put(weights.delay * delay, priced.terms["delay"]),
+            "lateness": put(weights.lateness * late, priced.terms["lateness"]),
+            "driver_time": put(self.per_second() * longer, priced.terms["driver_time"]),
+            "empty_travel": put(np.zeros_like(delay), priced.terms["empty_travel"]),
+        }
+        feasible = put(np.ones_like(delay), priced.feasible)
+        return Priced(
+            terms, put(start, priced.start_by_s), put(end, priced.end_s), put(place, priced.end_place), feasible
+        )
 
     def all_trips(self, driver: Ints, place: Ints, at_s: Ints) -> Ints:
         """Return the price of every bundle from each place and time on (starts, bundles); `NEVER` where it can't be."""

@@ -30,7 +30,8 @@ class Candidate(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True):
     """The answer to "why this driver?", or to "why nobody?".
 
-    `together` are the other jobs of the same trip, `after` says that the driver has a trip to finish first.
+    `together` are the other jobs of the same trip, `after` says that the driver has a trip to finish first, and
+    `on_the_way` that he takes it between the stops he has.
     """
 
     job: int
@@ -41,6 +42,7 @@ class Explanation(msgspec.Struct, frozen=True):
     together: tuple[int, ...] = ()
     after: bool = False
     start_by_s: int = 0
+    on_the_way: bool = False
 
 
 def explain(problem: Problem, plan: Plan) -> list[Explanation]:
@@ -83,4 +85,5 @@ def _explain(
         return Explanation(job, None, others, excluded, plan.method)
     route, trip = given
     together = tuple(other for other in route.trips[trip].jobs if other != job)
-    return Explanation(job, best, others, excluded, plan.method, together, trip > 0, route.start_by_s)
+    amid = route.trips[trip].amid is not None
+    return Explanation(job, best, others, excluded, plan.method, together, trip > 0, route.start_by_s, amid)

@@ -13,13 +13,14 @@ import numpy as np
 from dispatch.engine.columns import Columns
 from dispatch.engine.cost import Pricer
 from dispatch.engine.problem import Ints
+from dispatch.engine.relaxation import SolverFailed
 
 SECOND: Final = 100
 """Whole seconds are near enough for a big market, and the flow is found sooner."""
 
 
 def match(pricer: Pricer, columns: Columns) -> Ints:
-    """Return the numbers of the columns (one job each) in the cheapest matching; raises `RuntimeError`."""
+    """Return the numbers of the columns (one job each) in the cheapest matching; raises `SolverFailed`."""
     from ortools.graph.python import min_cost_flow
 
     top_drivers, top_jobs = len(pricer.place), len(pricer.ready_s)
@@ -38,6 +39,6 @@ def match(pricer: Pricer, columns: Columns) -> Ints:
     flow.set_nodes_supplies(np.array([source, sink], np.int32), np.array([top_jobs, -top_jobs], np.int64))
     status = flow.solve()
     if status != flow.OPTIMAL:
-        raise RuntimeError(f"min-cost flow ended with status {status}")
+        raise SolverFailed(f"min-cost flow ended with status {status}")
     used = flow.flows(numbers)[top_drivers : top_drivers + len(columns.driver)]
     return np.flatnonzero(used)

@@ -19,6 +19,8 @@ from dispatch.engine.relaxation import Relaxation, Relaxed
 
 GAP_FIRST: Final = 8_000.0
 GAP_STEP: Final = 4
+AT_ONCE: Final = 8
+"""On the way to a first pick, one in so many of the columns taken in part is taken whole at a time."""
 NEAR_ENOUGH: Final = 0.001
 """A pick is taken when no other can be cheaper by more than this share of what the work costs."""
 
@@ -49,6 +51,18 @@ class Packing:
         if take is not None:
             self._relaxation.take(take)
         return self._relaxation.solve()
+
+    def surest(self, relaxed: Relaxed) -> Ints:
+        """Return those of the columns taken in part that are to be whole next: the surest, none in another's way."""
+        parts = relaxed.parts
+        used: set[int] = set()
+        taken = []
+        for column in parts[np.argsort(-relaxed.value[parts], kind="stable")][: 1 + len(parts) // AT_ONCE].tolist():
+            mine = self.rows.indices[self.rows.indptr[column] : self.rows.indptr[column + 1]].tolist()
+            if used.isdisjoint(mine):
+                used.update(mine)
+                taken.append(column)
+        return np.array(sorted(taken), np.int64)
 
     def reduced(self, row_price: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what each column costs (n,) beyond the prices of its rows."""

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from dispatch.engine.bundles import Trip
 from dispatch.engine.columns import Columns
 from dispatch.engine.cost import TERMS, Pricer, Terms
 from dispatch.engine.problem import Ints
-
-
-class Trip(msgspec.Struct, frozen=True):
-    """One pickup and the doors after it: a place, and job numbers in the order of their doors."""
-
-    pickup: int
-    jobs: tuple[int, ...]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -47,12 +41,11 @@ class Plan(msgspec.Struct, frozen=True):
 def plan_of(pricer: Pricer, columns: Columns, taken: Ints, method: str) -> Plan:
     """Return the plan that takes these columns."""
     problem = pricer.problem
-    members, pickup = pricer.bundles.members, pricer.bundles.pickup
     routes: list[Route] = []
     done: set[int] = set()
     for number in sorted(taken.tolist(), key=lambda n: int(columns.driver[n])):
         trips = tuple(
-            Trip(int(pickup[bundle]), members[bundle])
+            pricer.bundles.trip(bundle)
             for bundle in (int(columns.first[number]), int(columns.second[number]))
             if bundle >= 0
         )

@@ -54,11 +54,20 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fairness: int = 500
 
 
+class Stop(msgspec.Struct, frozen=True):
+    """A stop a driver has still to serve: a door is `promised_s`; a pickup is not, and waits until `ready_s`."""
+
+    place: int
+    ready_s: int = -(10**9)
+    promised_s: int | None = None
+
+
 class Driver(msgspec.Struct, frozen=True):
     """Somebody who can take work: where and when he is free, until when he may pick up, and whose he is.
 
     `heading_to` is the pickup place he is bound for already (or `NOWHERE`): he is not diverted, but what he picks up
-    there may change, except `keeps`, the jobs he was promised (numbers in the problem).
+    there may change, except `keeps`, the jobs he was promised (numbers in the problem). `route` are stops that he has
+    still to serve from `here` on, if more may be taken in between.
     """
 
     id: UUID
@@ -73,10 +82,15 @@ class Driver(msgspec.Struct, frozen=True):
     skills: frozenset[str] = frozenset()
     heading_to: int = NOWHERE
     keeps: tuple[int, ...] = ()
+    here: int = NOWHERE
+    route: tuple[Stop, ...] = ()
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A delivery to be picked up: placed in the past, ready now or later, promised at the door."""
+    """A delivery to be picked up: placed in the past, ready now or later, promised at the door.
+
+    `several_stores` allows that its driver picks up elsewhere before he is at its door.
+    """
 
     id: UUID
     business_id: UUID
@@ -87,6 +101,7 @@ class Job(msgspec.Struct, frozen=True):
     promised_s: int
     uses_shared_pool: bool = True
     stack_max: int = STACK_MAX
+    several_stores: bool = False
     needs: frozenset[str] = frozenset()
     not_by: frozenset[UUID] = frozenset()
     pinned_to: UUID | None = None

@@ -15,7 +15,7 @@ from scipy.sparse import csc_matrix
 
 from dispatch.engine.problem import Ints
 
-WHOLE: Final = 1e-6
+WHOLE: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,10 @@ class Relaxed:
     def parts(self) -> Ints:
         """The numbers of the columns that are taken in part."""
         return np.flatnonzero((self.value > WHOLE) & (self.value < 1 - WHOLE))
+
+
+class SolverFailed(RuntimeError):
+    """The solver has no answer to a problem that has one; what was found by simpler means stands."""
 
 
 class Relaxation:
@@ -76,7 +80,7 @@ class Relaxation:
         ones.column_ids.extend(_list(ids[by_row.indices]))
         ones.coefficients.extend([1.0] * by_row.nnz)
         if not self._solver.update(update):
-            raise RuntimeError("GLOP takes no more columns")
+            raise SolverFailed("GLOP takes no more columns")
 
     def take(self, numbers: Ints) -> None:
         """Let these columns be taken whole from now on."""
@@ -87,15 +91,15 @@ class Relaxation:
         least.ids.extend(_list(numbers))
         least.values.extend([1.0] * len(numbers))
         if not self._solver.update(update):
-            raise RuntimeError("GLOP takes no new bounds")
+            raise SolverFailed("GLOP takes no new bounds")
 
     def solve(self) -> Relaxed:
-        """Return the optimum; raises `RuntimeError` when GLOP finds none of a problem that always has one."""
+        """Return the optimum; raises `SolverFailed`."""
         from ortools.math_opt.callback_pb2 import CallbackRegistrationProto
 
         found: Any = self._solver.solve(self._parameters, self._wanted, None, CallbackRegistrationProto(), None, None)
         if not found.solutions or not found.solutions[0].HasField("dual_solution"):
-            raise RuntimeError(f"GLOP ended with {found.termination.detail or found.termination.reason}")
+            raise SolverFailed(f"GLOP ended with {found.termination.detail or found.termination.reason}")
         primal, dual = found.solutions[0].primal_solution, found.solutions[0].dual_solution
         return Relaxed(
             _dense(primal.variable_values, self._count),

@@ -20,14 +20,13 @@ from dispatch.engine.matching import match
 from dispatch.engine.packing import Packing
 from dispatch.engine.plan import Plan, plan_of
 from dispatch.engine.problem import KEPT, Ints, Limits, Problem
+from dispatch.engine.relaxation import SolverFailed
 from dispatch.engine.reposition import advise
 from dispatch.engine.verify import verify
 
 NEAREST_IN_BIG: Final = 16
 WIDER: Final = 2
 WIDEN_BY: Final = 4
-SURE: Final = 0.5
-"""Columns that the relaxation takes by so much are taken whole on the way to a first pick."""
 USUAL: Final = Limits()
 
 
@@ -36,7 +35,14 @@ def solve(problem: Problem, limits: Limits = USUAL) -> Plan:
     if not problem.jobs or not problem.drivers:
         nobody = tuple(range(len(problem.jobs)))
         return Plan((), nobody, 0, "none", advise(problem, set()))
-    plans = sorted(make_plans(problem, limits), key=lambda plan: plan.objective)
+    plans: list[Plan] = []
+    try:
+        for plan in make_plans(problem, limits):
+            plans.append(plan)  # one by one: what was found before a failure stands
+    except SolverFailed:
+        if not plans:
+            raise
+    plans.sort(key=lambda plan: plan.objective)
     for plan in plans:
         if not verify(problem, plan):
             busy = {route.driver for route in plan.routes}
@@ -103,9 +109,7 @@ def _pack(market: Market, columns: Columns, limits: Limits) -> tuple[Columns, In
         add(more)
         relaxed = best = packing.relax()
     while len(relaxed.parts):
-        parts = relaxed.parts
-        sure = parts[relaxed.value[parts] > SURE]
-        relaxed = packing.relax(sure if len(sure) else parts[[relaxed.value[parts].argmax()]])
+        relaxed = packing.relax(packing.surest(relaxed))
         more = market.missing(relaxed.row_price[:drivers], relaxed.row_price[drivers:], -0.5)
         if len(more.driver):
             columns = together(columns, more)

@@ -10,6 +10,7 @@ from collections import Counter
 
 import numpy as np
 
+from dispatch.engine.bundles import Trip
 from dispatch.engine.candidates import exclusion
 from dispatch.engine.plan import Plan, Route
 from dispatch.engine.problem import NOWHERE, REACH_MAX_S, Driver, Job, Problem
@@ -66,28 +67,103 @@ class _Look:
             faults.append(f"driver {route.driver} loses work that he was promised")
         if route.trips and driver.heading_to not in (NOWHERE, route.trips[0].pickup):
             faults.append(f"driver {route.driver} is diverted")
-        for trip in route.trips:
+        for number, trip in enumerate(route.trips):
+            if trip.amid is not None:
+                faults += self._on_the_way(route, number)
+            stores = {problem.jobs[job].pickup for job in trip.jobs}
+            if trip.then != NOWHERE and not all(problem.jobs[job].several_stores for job in trip.jobs):
+                faults.append(f"driver {route.driver} calls at two stores with work that does not allow it")
+            if stores != {trip.pickup, trip.then} - {NOWHERE}:
+                faults.append(f"jobs {trip.jobs} are not picked up at place {trip.pickup}")
             for job in trip.jobs:
                 if (why := exclusion(problem, self._promised, route.driver, job)) is not None:
                     faults.append(f"driver {route.driver} may not do job {job}: {why}")
-                if problem.jobs[job].pickup != trip.pickup:
-                    faults.append(f"job {job} is not picked up at place {trip.pickup}")
                 alone = job in driver.keeps or len(trip.jobs) == 1
                 if not alone and len(trip.jobs) > min(problem.jobs[job].stack_max, driver.stack_max):
                     faults.append(f"driver {route.driver} carries more than job {job} allows")
         return faults
 
+    def _on_the_way(self, route: Route, number: int) -> list[str]:
+        """Return what is wrong with taking a job amid the stops a driver has."""
+        problem, driver, trip = self._problem, self._problem.drivers[route.driver], route.trips[number]
+        before_pickup, before_door = trip.amid or (0, 0)
+        if number or len(trip.jobs) != 1 or not 0 <= before_pickup <= before_door <= len(driver.route):
+            return [f"driver {route.driver} can't take jobs {trip.jobs} on his way"]
+        job = problem.jobs[trip.jobs[0]]
+        aboard = sum(stop.promised_s is not None for stop in driver.route)
+        aboard -= sum(stop.promised_s is None for stop in driver.route)
+        most = 0
+        for served in range(before_door + 1):
+            if served:
+                aboard += 1 if driver.route[served - 1].promised_s is None else -1
+            if served >= before_pickup:
+                most = max(most, aboard)
+        if not job.several_stores or most + 1 > min(driver.stack_max, job.stack_max):
+            return [f"driver {route.driver} carries more than job {trip.jobs[0]} allows"]
+        return []
+
+    def _along(self, driver: Driver, trip: Trip | None) -> tuple[list[int], int, int, int, int]:
+        """Return the moments at a driver's own stops, then pickup, door, leaving for the pickup and the end."""
+        problem = self._problem
+        before_pickup, before_door = (trip.amid if trip else None) or (-1, -1)
+        job = problem.jobs[trip.jobs[0]] if trip else None
+        place, now, moments, picked, door, left = driver.here, 0, [], 0, 0, 0
+        for served in range(len(driver.route) + 1):
+            if job and served == before_pickup:
+                way = self._way(place, job.pickup, driver.vehicle)
+                left, picked = now, max(now + way + self._half_pickup, job.ready_s)
+                if way > REACH_MAX_S:
+                    picked = 10**12
+                place, now = job.pickup, picked + self._half_pickup
+            if job and served == before_door:
+                door = now + self._way(place, job.dropoff, driver.vehicle) + self._half_dropoff
+                place, now = job.dropoff, door + self._half_dropoff
+            if served < len(driver.route):
+                stop = driver.route[served]
+                half = self._half_pickup if stop.promised_s is None else self._half_dropoff
+                moment = max(now + self._way(place, stop.place, driver.vehicle) + half, stop.ready_s)
+                moments.append(moment)
+                place, now = stop.place, moment + half
+        return moments, picked, door, left, now
+
+    def _price_on_the_way(self, driver: Driver, trip: Trip) -> tuple[int, int, int, int]:
+        """Return cost, latest start, end and last place of a trip amid the stops a driver has; -1s when it can't be."""
+        problem, weights = self._problem, self._problem.weights
+        job, (_, before_door) = problem.jobs[trip.jobs[0]], trip.amid or (0, 0)
+        before, *_, old_end = self._along(driver, None)
+        after, picked, door, left, end = self._along(driver, trip)
+        if picked > driver.off_s:
+            return -1, -1, -1, -1
+        cost = weights.delay * max(0, door - self._floor(job)) + weights.lateness * max(0, door - job.promised_s)
+        for stop, old, new in zip(driver.route, before, after, strict=True):
+            if stop.promised_s is not None:
+                late = max(0, new - stop.promised_s) - max(0, old - stop.promised_s)
+                cost += weights.delay * (new - old) + weights.lateness * late
+        cost += (weights.driver_time + problem.second_price) * (end - old_end)
+        cost += weights.fairness * driver.jobs_done + self._dedicated(driver, job)
+        return cost, left, end, job.dropoff if before_door == len(driver.route) else driver.route[-1].place
+
     def _price(self, route: Route) -> tuple[int, int]:
         problem, weights, driver = self._problem, self._problem.weights, self._problem.drivers[route.driver]
         place, now, cost, start_by_s = driver.place, max(0, driver.free_s), 0, None
         for trip in route.trips:
+            if trip.amid is not None:
+                cost, start_by_s, now, place = self._price_on_the_way(driver, trip)
+                if start_by_s < 0:
+                    return -1, -1
+                continue
             way = self._way(place, trip.pickup, driver.vehicle)
-            picked = max(now + way + self._half_pickup, *(problem.jobs[job].ready_s for job in trip.jobs))
-            if picked > driver.off_s or way > REACH_MAX_S:
-                return -1, -1
+            ready = [problem.jobs[job].ready_s for job in trip.jobs if problem.jobs[job].pickup == trip.pickup]
+            picked = max(now + way + self._half_pickup, *ready)
             start = picked - self._half_pickup - way
             start_by_s = start if start_by_s is None else start_by_s
             place, now = trip.pickup, picked + self._half_pickup
+            if trip.then != NOWHERE:
+                ready = [problem.jobs[job].ready_s for job in trip.jobs if problem.jobs[job].pickup == trip.then]
+                picked = max(now + self._way(place, trip.then, driver.vehicle) + self._half_pickup, *ready)
+                place, now = trip.then, picked + self._half_pickup
+            if picked > driver.off_s or way > REACH_MAX_S:
+                return -1, -1
             for number in trip.jobs:
                 job = problem.jobs[number]
                 door = now + self._way(place, job.dropoff, driver.vehicle) + self._half_dropoff

@@ -20,7 +20,7 @@ from dispatch.engine.explain import explain
 from dispatch.engine.legs import ALL_PAIRS_MAX, CrowLegs, PlaneLegs, TableLegs, nearest
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan, Route, Trip, plan_of
-from dispatch.engine.problem import NOWHERE, Driver, Job, Limits, Problem, Weights
+from dispatch.engine.problem import NOWHERE, Driver, Job, Limits, Problem, Stop, Weights
 from dispatch.engine.reposition import advise
 from dispatch.engine.solve import make_plans, solve
 from dispatch.engine.verify import verify
@@ -60,7 +60,21 @@ places = st.integers(0, PLACES - 1)
 
 
 @st.composite
+def routes(draw: st.DrawFn) -> tuple[Stop, ...]:
+    """Stops under way: up to two doors of what is aboard, or a pickup and its door."""
+    doors = [Stop(draw(places), promised_s=draw(st.integers(-600, 1_800))) for _ in range(draw(st.integers(0, 2)))]
+    pickup = (
+        [Stop(draw(places), ready_s=draw(st.integers(-600, 900)))] if len(doors) == 1 and draw(st.booleans()) else []
+    )
+    return (*pickup, *doors)
+
+
+@st.composite
 def drivers_of(draw: st.DrawFn, number: int) -> Driver:
+    route = draw(routes())
+    if route:
+        free_s = draw(st.integers(60, 1_200))
+        return driver(number, route[-1].place, free_s=free_s, here=draw(places), route=route, stack_max=3)
     return driver(
         number,
         draw(places),
@@ -83,6 +97,7 @@ def jobs_of(draw: st.DrawFn, number: int) -> Job:
         ready_s=draw(st.integers(-1_200, 1_800)),
         promised_s=draw(st.integers(-600, 3_600)),
         uses_shared_pool=draw(st.booleans()),
+        several_stores=draw(st.booleans()),
         business_id=draw(st.sampled_from([SHOP, SHOP, OTHER])),
         not_by=frozenset(draw(st.lists(st.sampled_from([UUID(int=100), UUID(int=101)]), max_size=1))),
     )
@@ -137,9 +152,15 @@ def test_the_checker_finds_each_fault() -> None:
     good = solve(question)
     assert verify(question, good) == []
 
-    def faults(*routes: tuple[int, list[tuple[int, tuple[int, ...]]]], objective: int | None = None) -> str:
+    def faults(
+        *routes: tuple[int, list[tuple[int, tuple[int, ...]]]],
+        objective: int | None = None,
+        then: int = NOWHERE,
+        amid: tuple[int, int] | None = None,
+    ) -> str:
         made = tuple(
-            Route(d, tuple(Trip(place, jobs) for place, jobs in trips), 0, True, Terms()) for d, trips in routes
+            Route(d, tuple(Trip(place, jobs, then, amid) for place, jobs in trips), 0, True, Terms())
+            for d, trips in routes
         )
         done = {j for _, trips in routes for _, jobs in trips for j in jobs}
         left = tuple(n for n in range(4) if n not in done)
@@ -153,6 +174,8 @@ def test_the_checker_finds_each_fault() -> None:
     assert "promised" in faults((2, [(1, (0,))]))
     assert "promised_to_another" in faults((0, [(1, (2,))]))
     assert "not picked up at" in faults((0, [(5, (0,))]))
+    assert "two stores" in faults((0, [(1, (0, 1))]), then=3)
+    assert "on his way" in faults((0, [(1, (0,))]), amid=(0, 1))
     assert "empty trip" in faults((0, [(1, ())]))
     assert "costs" in faults((0, [(1, (0,))]))
     lied = msgspec.structs.replace(good, objective=good.objective - 1)
@@ -181,6 +204,36 @@ def test_two_jobs_of_one_store_in_one_direction_go_together_when_hands_are_few()
     single = [msgspec.structs.replace(one, stack_max=1) for one in jobs]
     (route,) = solve(problem([driver(0)], single, legs)).routes
     assert [len(trip.jobs) for trip in route.trips] == [1, 1]
+
+
+def test_neighbouring_stores_share_a_trip_when_both_allow_it() -> None:
+    """Two stores side by side, two doors side by side: one driver calls at both; not where one business says no."""
+    legs = line(0, 10, 60, 2_000, 2_050)
+    jobs = [job(0, 1, 3, several_stores=True), job(1, 2, 4, several_stores=True)]
+    (route,) = solve(problem([driver(0)], jobs, legs)).routes
+    assert route.trips == (Trip(1, (0, 1), 2),)
+    alone = [jobs[0], msgspec.structs.replace(jobs[1], several_stores=False)]
+    (route,) = solve(problem([driver(0)], alone, legs)).routes
+    assert [len(trip.jobs) for trip in route.trips] == [1, 1]
+
+
+def test_a_job_on_the_way_is_taken_on_the_way() -> None:
+    """Store and door lie between a driver and his door: he takes them along, and whoever waits waits a little more."""
+    legs = line(0, 500, 1_000, 2_000)
+    under_way = driver(0, 3, free_s=2_120, here=0, route=(Stop(3, promised_s=3_000),))
+    (route,) = solve(problem([under_way], [job(0, 1, 2, several_stores=True)], legs)).routes
+    assert route.trips == (Trip(1, (0,), amid=(0, 0)),)
+    assert (route.start_by_s, route.terms.driver_time) == (0, 2 * 240)
+    (route,) = solve(problem([under_way], [job(0, 1, 2)], legs)).routes
+    assert route.trips == (Trip(1, (0,)),)
+
+
+def test_a_full_driver_takes_nothing_on_the_way() -> None:
+    """With as much aboard as he may carry, the next pickup comes after the last door."""
+    legs = line(0, 500, 1_000, 2_000)
+    full = driver(0, 3, free_s=2_120, here=0, route=(Stop(3, promised_s=3_000),), stack_max=1)
+    (route,) = solve(problem([full], [job(0, 1, 2, several_stores=True)], legs)).routes
+    assert route.trips[0].amid is None
 
 
 def test_three_go_together_only_under_load() -> None:
