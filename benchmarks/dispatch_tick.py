@@ -41,7 +41,7 @@ PEER_CPU_S: Final = 1.0
 SHOP: Final = UUID(int=1)
 
 
-def city(open_jobs: int, drivers: int, seed: int) -> Problem:
+def city(open_jobs: int, drivers: int, seed: int, *, several_stores: bool = False) -> Problem:
     """Return a random city of 8 × 8 km, larger when there is more work; some jobs ready, some in half an hour."""
     rng = np.random.default_rng(seed)
     stores = max(1, open_jobs // JOBS_PER_STORE)
@@ -59,6 +59,7 @@ def city(open_jobs: int, drivers: int, seed: int) -> Problem:
                 placed_s=placed,
                 ready_s=ready,
                 promised_s=max(ready, 0) + 2_400,
+                several_stores=several_stores,
             )
         )
     people = tuple(
@@ -74,6 +75,7 @@ def measure(
     drivers: int,
     seeds: int,
     *,
+    several_stores: bool = True,
     peer_cpu_s: float = PEER_CPU_S,
     played: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def measure(
     verify_ms = []
     phases: list[dict[str, float]] = []
     for seed in range(seeds):
-        problem = city(open_jobs, drivers, seed)
+        problem = city(open_jobs, drivers, seed, several_stores=several_stores)
         greedy, greedy_ms = _timed(next, make_plans(problem, Limits()))
         with spent_by_phase() as phase_ms:
             plan, engine_ms = _timed(solve, problem)
@@ -111,6 +113,7 @@ def measure(
     return {
         "open": open_jobs,
         "drivers": drivers,
+        "several_stores": several_stores,
         "cpu_ms": round(float(np.median([row[1] for row in found["engine"]])), 1),
         "verify_cpu_ms": round(float(np.median(verify_ms)), 1),
         "phases_cpu_ms": {

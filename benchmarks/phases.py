@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from dispatch.engine import cost, solve
 from dispatch.engine.columns import Market
+from dispatch.engine.packing import Packing
 
 CLOCKED: Final[tuple[tuple[str, Any, str], ...]] = (
     ("candidates", cost, "eligible"),
@@ -16,8 +17,8 @@ CLOCKED: Final[tuple[tuple[str, Any, str], ...]] = (
     ("pricing", Market, "start"),
     ("pricing", Market, "missing"),
     ("pricing", solve, "pairs"),
-    ("relaxation", solve, "relax"),
-    ("pick", solve, "pick"),
+    ("relaxation", Packing, "relax"),
+    ("pick", Packing, "pick"),
     ("matching", solve, "match"),
     ("greedy", solve, "take_greedily"),
     ("verify", solve, "verify"),

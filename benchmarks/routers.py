@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.tours import NOTHING, Tour, Tours
+from dispatch.engine.problem import Driver
 
 HORIZON_S: Final = 14_400
 VROOM_EXPLORES: Final = 1
@@ -36,7 +37,7 @@ def vroom_tours(tours: Tours) -> list[Tour]:
             vroom.Vehicle(
                 number,
                 start=driver.place,
-                capacity=[driver.stack_max],
+                capacity=[_carries(tours, driver)],
                 time_window=[max(0, driver.free_s), max(HORIZON_S, driver.free_s)],
             )
         )
@@ -77,7 +78,7 @@ def routing_tours(tours: Tours) -> list[Tour]:
     model.SetArcCostEvaluatorOfAllVehicles(model.RegisterTransitMatrix((weights.empty_travel * took).tolist()))
     model.AddDimension(model.RegisterTransitMatrix(took.tolist()), HORIZON_S, 2 * HORIZON_S, False, "time")
     load = model.RegisterUnaryTransitVector([1, -1] * len(jobs) + [0] * (len(drivers) + 1))
-    model.AddDimensionWithVehicleCapacity(load, 0, [driver.stack_max for driver in drivers], True, "load")
+    model.AddDimensionWithVehicleCapacity(load, 0, [_carries(tours, driver) for driver in drivers], True, "load")
     time = model.GetDimensionOrDie("time")
     time.SetSpanCostCoefficientForAllVehicles(weights.driver_time + problem.second_price)
     for number, driver in enumerate(drivers):
@@ -105,3 +106,8 @@ def routing_tours(tours: Tours) -> list[Tour]:
             found[number] += (node // 2 if node % 2 == 0 else ~(node // 2),)
             index = answer.Value(model.NextVar(index))
     return found
+
+
+def _carries(tours: Tours, driver: Driver) -> int:
+    """Return how many a driver may carry; one where stores may not be mixed, for these solvers can't be told that."""
+    return driver.stack_max if all(job.several_stores for job in tours.problem.jobs) else 1

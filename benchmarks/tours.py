@@ -27,7 +27,7 @@ class Tours:
     def __init__(self, problem: Problem) -> None:
         drivers, jobs = problem.drivers, problem.jobs
         if (
-            any(driver.heading_to != NOWHERE or driver.pool == "dedicated" for driver in drivers)
+            any(driver.heading_to != NOWHERE or driver.route or driver.pool == "dedicated" for driver in drivers)
             or any(job.needs or job.not_by or job.pinned_to for job in jobs)
             or len({driver.vehicle for driver in drivers}) != 1
         ):
@@ -50,6 +50,7 @@ class Tours:
             (d.place, max(0, d.free_s), d.off_s, d.stack_max, problem.weights.fairness * d.jobs_done) for d in drivers
         ]
         self._doors = [(j.dropoff, floor, j.promised_s) for j, floor in zip(jobs, self.floor_s, strict=True)]
+        self._one_store = [not job.several_stores for job in jobs]
 
     def price(self, driver: int, tour: Tour) -> int:
         """Return what a driver's tour costs, in hundredths of weighted seconds; `NEVER` when he can't do it."""
@@ -60,11 +61,11 @@ class Tours:
         """Return a tour's cost and, of it, the cost of delay.
 
         Pickups in a row at one store are one stop. He leaves for a pickup with nothing aboard as late as he can; from
-        then until nothing is aboard again he is busy.
+        then until nothing is aboard again he is busy. Work of several stores goes together where all of it allows it.
         """
         weights, way_s = self._weights, self.way_s
         place, now, off_s, stack_max, share = self._drivers[driver]
-        cost = delay = aboard = started = number = 0
+        cost = delay = aboard = alone = started = number = 0
         while number < len(tour):
             stop = tour[number]
             number += 1
@@ -73,16 +74,18 @@ class Tours:
                 door = now + way_s[place][dropoff] + self._half_dropoff
                 delay += weights.delay * max(0, door - floor_s)
                 cost += weights.lateness * max(0, door - promised_s) + share
-                place, now, aboard = dropoff, door + self._half_dropoff, aboard - 1
+                place, now = dropoff, door + self._half_dropoff
+                aboard, alone = aboard - 1, alone - self._one_store[~stop]
                 if not aboard:
                     cost += self._per_second * max(0, min(now, max(off_s, started)) - started)
                 continue
-            here, ready, count = self.pickup[stop], self.ready_s[stop], 1
+            here, ready, count, alone = self.pickup[stop], self.ready_s[stop], 1, alone + self._one_store[stop]
             while number < len(tour) and tour[number] >= 0 and self.pickup[tour[number]] == here:
                 ready, count, number = max(ready, self.ready_s[tour[number]]), count + 1, number + 1
+                alone += self._one_store[tour[number - 1]]
             way = way_s[place][here]
             picked = max(now + way + self._half_pickup, ready)
-            if picked > off_s or way > REACH_MAX_S or aboard + count > stack_max:
+            if picked > off_s or way > REACH_MAX_S or aboard + count > stack_max or (aboard and alone):
                 return NEVER, 0
             if not aboard:
                 started = picked - self._half_pickup - way
@@ -102,5 +105,8 @@ def as_tours(problem: Problem, plan: Plan) -> list[Tour]:
     """Return the engine's plan as tours, one per driver."""
     tours = [NOTHING] * len(problem.drivers)
     for route in plan.routes:
-        tours[route.driver] = tuple(stop for trip in route.trips for stop in (*trip.jobs, *(~job for job in trip.jobs)))
+        for trip in route.trips:
+            at_second = [job for job in trip.jobs if problem.jobs[job].pickup == trip.then]
+            at_first = [job for job in trip.jobs if job not in at_second]
+            tours[route.driver] += (*at_first, *at_second, *(~job for job in trip.jobs))
     return tours

@@ -54,6 +54,7 @@ def tick(
     open_jobs: Annotated[int, typer.Option("--open", help="Deliveries without a driver.")] = 100,
     drivers: Annotated[int, typer.Option(help="Drivers.")] = 70,
     seeds: Annotated[int, typer.Option(help="How many random cities; figures are medians and means over them.")] = 5,
+    several_stores: Annotated[bool, typer.Option(help="A driver may call at several stores before a door.")] = True,
     only_json: OnlyJson = False,
 ) -> None:
     """Measure one dispatch tick: CPU of each phase, and quality beside greedy, Hungarian rounds and routing solvers."""
@@ -61,7 +62,9 @@ def tick(
 
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("ticking", total=seeds)
-        found = bench.measure(open_jobs, drivers, seeds, played=lambda: progress.advance(task))
+        found = bench.measure(
+            open_jobs, drivers, seeds, several_stores=several_stores, played=lambda: progress.advance(task)
+        )
     if not only_json:
         table = Table("method", "objective (1 = greedy)", "CPU ms", "late minutes")
         for name, row in found["methods"].items():

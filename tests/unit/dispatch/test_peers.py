@@ -41,6 +41,7 @@ def check(problem: Problem, tours: list[Tour]) -> int:
                 if not aboard:
                     left_s = moment - 60 - way
                     cost += weights.empty_travel * way
+                assert not aboard or all(problem.jobs[one].several_stores for one in (*aboard, *together))
                 aboard |= set(together)
                 assert len(aboard) <= driver.stack_max
             else:
@@ -61,10 +62,11 @@ def same_store(problem: Problem, one: int, other: int) -> bool:
     return problem.jobs[one].pickup == problem.jobs[other].pickup
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_plan_of_the_engine_costs_the_same_as_tours(seed: int) -> None:
+@pytest.mark.parametrize("several_stores", [False, True])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_plan_of_the_engine_costs_the_same_as_tours(seed: int, several_stores: bool) -> None:
     """What the engine minimises and what its peers are priced by is one sum."""
-    problem = city(40, 25, seed)
+    problem = city(40, 25, seed, several_stores=several_stores)
     plan = solve(problem)
     tours = as_tours(problem, plan)
     objective, delay = Tours(problem).total(tours)
@@ -91,10 +93,14 @@ def test_or_tools_router_keeps_the_rules() -> None:
 
 
 def test_a_tour_that_cannot_be_driven_has_no_price() -> None:
-    """Four at once are more than one carries."""
+    """Four at once are more than one carries, and two stores on one way need the word of both."""
     problem = city(8, 2, 0)
     tour = (*range(4), *(~job for job in range(4)))
     assert Tours(problem).price(0, tour) == NEVER
+    other = next(job for job in range(8) if not same_store(problem, 0, job))
+    both = (0, other, ~0, ~other)
+    assert Tours(problem).price(0, both) == NEVER
+    assert Tours(city(8, 2, 0, several_stores=True)).price(0, both) < NEVER
 
 
 def test_phases_name_where_the_engine_spends_its_time() -> None:
