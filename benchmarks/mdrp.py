@@ -14,25 +14,24 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import numpy as np
-from msgspec.structs import replace
 from ortools.sat.python import cp_model
 
 from dispatch.engine.legs import PlaneLegs
-from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
-from dispatch.engine.problem import NOWHERE, Driver, Job, Problem
+from dispatch.engine.problem import Problem, Weights
 from dispatch.engine.solve import solve
+from dispatch.whatif import day as whole
 
 SHOP: Final = UUID(int=0)
-AHEAD_MIN: Final = 15
-DEMAND_HALF_LIFE_MIN: Final = 60.0
 MINUTE: Final = 60
+EARLY_S: Final = 15 * MINUTE
+DEMAND_HALF_LIFE_S: Final = 60 * MINUTE
 
 
 @dataclass
@@ -50,20 +49,13 @@ class Order:
 
 @dataclass
 class Courier:
-    """One courier and where he is in his day."""
+    """One courier: where he begins, and from when to when he works."""
 
     id: str
     x: float
     y: float
     on: int
     off: int
-    number: int = 0
-    place: int = 0
-    free: int = 0
-    heading_to: int = NOWHERE
-    jobs: tuple[int, ...] = ()
-    assigned_at: int = 0
-    departures: list[tuple[int, str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -100,8 +92,6 @@ def load(folder: Path) -> Instance:
     orders.sort(key=lambda order: (order.placed, order.id))
     for number, order in enumerate(orders):
         order.number = number
-    for number, courier in enumerate(couriers):
-        courier.number = number
     values = list(parameters.values())
     return Instance(
         name=folder.name,
@@ -128,129 +118,68 @@ class Day:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         names = list(instance.restaurants)
-        self.restaurant = {name: number for number, name in enumerate(names)}
+        restaurant = {name: number for number, name in enumerate(names)}
+        first_door, first_start = len(names), len(names) + len(instance.orders)
         points = [*instance.restaurants.values(), *((o.x, o.y) for o in instance.orders)]
-        self.first_door, self.first_start = len(names), len(names) + len(instance.orders)
         points += [(c.x, c.y) for c in instance.couriers]
         self.labels = names + [order.id for order in instance.orders] + ["0"] * len(instance.couriers)
-        self.legs = PlaneLegs(np.array(points, np.float64), instance.meters_per_minute / MINUTE, MINUTE)
-        for courier in instance.couriers:
-            courier.place, courier.free = self.first_start + courier.number, courier.on
+        self.cpu_ms: list[float] = []
+        self._day = whole.Day(
+            tuple(
+                whole.Delivery(
+                    id=UUID(int=o.number),
+                    business_id=SHOP,
+                    pickup=restaurant[o.restaurant],
+                    dropoff=first_door + o.number,
+                    placed_s=o.placed * MINUTE,
+                    known_s=o.placed * MINUTE,
+                    ready_s=o.ready * MINUTE,
+                    promised_s=(o.placed + instance.max_click_to_door) * MINUTE,
+                )
+                for o in instance.orders
+            ),
+            tuple(
+                whole.Shift(driver_id=UUID(int=n), place=first_start + n, on_s=c.on * MINUTE, off_s=c.off * MINUTE)
+                for n, c in enumerate(instance.couriers)
+            ),
+            PlaneLegs(np.array(points, np.float64), instance.meters_per_minute / MINUTE, MINUTE),
+            whole.Rules(
+                epoch_s=MINUTE,
+                early_s=EARLY_S,
+                keeps=False,
+                demand_half_life_s=DEMAND_HALF_LIFE_S,
+                pickup_service_s=instance.pickup_service * MINUTE,
+                dropoff_service_s=instance.dropoff_service * MINUTE,
+                weights=Weights(fairness=0),
+            ),
+            solved=self._solve,
+        )
         self.picked: dict[int, int] = {}
         self.dropped: dict[int, int] = {}
         self.by: dict[int, int] = {}
         self.trips: list[tuple[int, int, int, tuple[int, ...]]] = []
-        self.cpu_ms: list[float] = []
-        self._open: dict[int, Order] = {}
-        self._demand: defaultdict[int, float] = defaultdict(float)
+        self.departures: list[tuple[int, int, str, str]] = []
 
     def play(self) -> None:
         """Play the whole day."""
-        orders, couriers = self.instance.orders, self.instance.couriers
-        coming = 0
-        first = min(orders[0].placed, *(c.on for c in couriers))
-        last = max(orders[-1].placed, *(c.off for c in couriers))
-        for now in range(first, last + 1):
-            while coming < len(orders) and orders[coming].placed <= now:
-                self._open[coming] = orders[coming]
-                self._demand[self.restaurant[orders[coming].restaurant]] += 1
-                coming += 1
-            self._decide(now)
-            for courier in couriers:
-                if courier.heading_to != NOWHERE:
-                    self._pick_up(courier, now)
+        self._day.play()
+        for trip in self._day.trips:
+            picked = trip.picked_s // MINUTE
+            self.trips.append((trip.told_s // MINUTE, picked, trip.shift, trip.jobs))
+            for job, door_s in zip(trip.jobs, trip.doors_s, strict=True):
+                self.picked[job], self.dropped[job], self.by[job] = picked, door_s // MINUTE, trip.shift
+        self.departures = [
+            (way.shift, way.at_s // MINUTE, self.labels[way.start], self.labels[way.end]) for way in self._day.ways
+        ]
 
-    def _decide(self, now: int) -> None:
-        couriers = [c for c in self.instance.couriers if c.on <= now + AHEAD_MIN and now <= c.off and c.free <= c.off]
-        open_orders = list(self._open.values())
-        if not couriers or not (open_orders or self._demand):
-            return
+    def _solve(self, problem: Problem) -> Plan:
+        if not self.cpu_ms:  # the solvers are loaded before the clock runs
+            cp_model.CpModel()
+            solve(problem)
         started = time.process_time()
-        problem = self.problem(now, couriers, open_orders)
         plan = solve(problem)
         self.cpu_ms.append((time.process_time() - started) * 1000)
-        self._commit(now, couriers, open_orders, plan)
-
-    def problem(self, now: int, couriers: list[Courier], open_orders: list[Order]) -> Problem:
-        total = sum(self._demand.values()) or 1.0
-        problem = Problem(
-            now_ms=now * MINUTE * 1000,
-            drivers=tuple(
-                Driver(
-                    id=UUID(int=c.number),
-                    place=c.place,
-                    free_s=(max(c.free, c.on) - now) * MINUTE,
-                    off_s=(c.off - now) * MINUTE,
-                    heading_to=c.heading_to,
-                )
-                for c in couriers
-            ),
-            jobs=tuple(
-                Job(
-                    id=UUID(int=o.number),
-                    business_id=SHOP,
-                    pickup=self.restaurant[o.restaurant],
-                    dropoff=self.first_door + o.number,
-                    placed_s=(o.placed - now) * MINUTE,
-                    ready_s=(o.ready - now) * MINUTE,
-                    promised_s=(o.placed + self.instance.max_click_to_door - now) * MINUTE,
-                )
-                for o in open_orders
-            ),
-            legs=self.legs,
-            pickup_service_s=self.instance.pickup_service * MINUTE,
-            dropoff_service_s=self.instance.dropoff_service * MINUTE,
-            epoch_s=MINUTE,
-            demand=tuple((place, count / total) for place, count in self._demand.items()),
-        )
-        for place in self._demand:
-            self._demand[place] *= 0.5 ** (1 / DEMAND_HALF_LIFE_MIN)
-        return replace(problem, second_price=second_price(problem))
-
-    def _commit(self, now: int, couriers: list[Courier], open_orders: list[Order], plan: Plan) -> None:
-        for courier in couriers:
-            courier.jobs = ()
-        for route in plan.routes:
-            courier, trip = couriers[route.driver], route.trips[0]
-            jobs = tuple(open_orders[job].number for job in trip.jobs)
-            if courier.heading_to != NOWHERE:
-                courier.jobs = jobs
-            elif route.commit and max(courier.free, courier.on) <= now:
-                self._send(courier, now, trip.pickup)
-                courier.jobs = jobs
-        for move in plan.moves:
-            courier = couriers[move.driver]
-            if courier.heading_to == NOWHERE and courier.on <= now:
-                self._send(courier, now, move.place)
-                courier.heading_to = NOWHERE
-
-    def _send(self, courier: Courier, now: int, place: int) -> None:
-        ids = np.array([courier.place]), np.array([place]), np.zeros(1, np.int64)
-        if courier.place != place:
-            courier.departures.append((now, self.labels[courier.place], self.labels[place]))
-        courier.free = now + int(self.legs.seconds(*ids)[0]) // MINUTE
-        courier.place, courier.heading_to, courier.assigned_at = place, place, now
-
-    def _pick_up(self, courier: Courier, now: int) -> None:
-        half_pickup, half_dropoff = self.instance.pickup_service // 2, self.instance.dropoff_service // 2
-        if not courier.jobs:
-            if courier.free <= now:
-                courier.heading_to = NOWHERE
-            return
-        at = max(courier.free + half_pickup, *(self._open[job].ready for job in courier.jobs))
-        if at > now:
-            return
-        leave, place = at + half_pickup, courier.place
-        for job in courier.jobs:
-            door = self.first_door + job
-            ids = np.array([place]), np.array([door]), np.zeros(1, np.int64)
-            courier.departures.append((leave, self.labels[place], self.labels[door]))
-            arrived = leave + int(self.legs.seconds(*ids)[0]) // MINUTE + half_dropoff
-            self.picked[job], self.dropped[job], self.by[job] = at, arrived, courier.number
-            leave, place = arrived + half_dropoff, door
-            del self._open[job]
-        self.trips.append((courier.assigned_at, at, courier.number, courier.jobs))
-        courier.place, courier.free, courier.heading_to, courier.jobs = place, leave, NOWHERE, ()
+        return plan
 
 
 def check(day: Day) -> list[str]:
@@ -302,8 +231,8 @@ def measure(day: Day) -> dict[str, float]:
     for number in day.by.values():
         count[number] += 1
     pay = sum(
-        max(instance.pay_per_order * count[c.number], instance.pay_per_hour * (c.off - c.on) / 60)
-        for c in instance.couriers
+        max(instance.pay_per_order * count[n], instance.pay_per_hour * (c.off - c.on) / 60)
+        for n, c in enumerate(instance.couriers)
     )
     return {
         "orders": len(instance.orders),
@@ -348,16 +277,14 @@ def write(day: Day, folder: Path) -> None:
         lines.append(f"{order.id} {order.placed} {order.ready} {moments} {who}")
     (folder / "solution_info_orders.txt").write_text("\n".join(lines) + "\n")
     lines = ["courier departure_time departure_location arrival_location"]
-    for one in couriers:
-        lines += [f"{one.id} {at} {start} {end}" for at, start, end in one.departures]
+    for number, one in enumerate(couriers):
+        lines += [f"{one.id} {at} {start} {end}" for who, at, start, end in day.departures if who == number]
     (folder / "solution_info_couriers.txt").write_text("\n".join(lines) + "\n")
 
 
 def play(folder: Path, out: Path | None = None) -> dict[str, float | str]:
     """Play one instance's day; return its name and figures. Raises `RuntimeError` when the checker finds a fault."""
     day = Day(load(folder))
-    cp_model.CpModel()  # the solvers are loaded before the clock runs
-    solve(day.problem(0, day.instance.couriers[:1], day.instance.orders[:1]))
     day.play()
     if faults := check(day):
         raise RuntimeError(f"{folder.name}: {faults[0]} ({len(faults)} faults)")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
+from dispatch import alerts
+from dispatch.alerts import AlertCode
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from kernel import ids
@@ -61,6 +63,31 @@ class Decisions(msgspec.Struct, frozen=True):
     data: list[DecisionView]
 
 
+class AlertSubject(msgspec.Struct, frozen=True):
+    """Whom or what an alert is about."""
+
+    kind: Literal["delivery", "driver", "store"]
+    id: str
+
+
+class AlertView(msgspec.Struct, frozen=True):
+    """One thing that is wrong: a code, since when, and what its page needs to say so."""
+
+    id: str
+    code: AlertCode
+    severity: Literal["warning", "critical"]
+    subject: AlertSubject | None
+    business_id: str | None
+    since: datetime
+    data: dict[str, Any]
+
+
+class Alerts(msgspec.Struct, frozen=True):
+    """The open alerts, oldest first."""
+
+    data: list[AlertView]
+
+
 class PlatformMetrics(msgspec.Struct, frozen=True):
     """How the platform is doing."""
 
@@ -73,6 +100,18 @@ class PlatformMetrics(msgspec.Struct, frozen=True):
 async def get_board(ctx: Ctx) -> dict[str, Any]:
     """The dispatch board as one object"""
     return await ctx.need(BoardViews).board(ctx.principal)
+
+
+async def get_alerts(ctx: Ctx) -> Alerts:
+    """What is wrong right now, oldest first"""
+    principal = ctx.principal
+    if principal.who is Who.ADMIN:
+        async with ctx.db.platform_tx(Reason.BOARD, readonly=True) as con:
+            found = await alerts.open_now(con, principal.operator())
+    else:
+        async with ctx.db.tenant_tx(principal.business(), readonly=True) as con:
+            found = await alerts.open_now(con, principal.operator())
+    return msgspec.convert({"data": found}, Alerts)
 
 
 async def get_tracking(ctx: Ctx) -> dict[str, Any]:
@@ -177,6 +216,7 @@ def _quantile(ordered: list[float], share: float) -> float:
 
 ROUTES = (
     Route("GET", "/api/v1/dispatch/board", get_board, Permission.BOARD_READ, Rate.READ),
+    Route("GET", "/api/v1/dispatch/alerts", get_alerts, Permission.BOARD_READ, Rate.READ),
     Route("GET", "/api/v1/dispatch/decisions/{delivery_id}", get_decisions, Permission.BOARD_READ, Rate.READ),
     Route("GET", "/api/v1/track", get_tracking, Permission.TRACK, Rate.READ),
     Route("GET", "/api/v1/orders/{id}/tracking", get_order_tracking, Permission.TRACK, Rate.READ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -10,10 +12,12 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from dispatch import quotes, service
+from dispatch import policy, quotes, service
 from dispatch.delivery import TRACKABLE_AFTER_H, DeliveryStatus
+from dispatch.planner import Planner, PlannerAway
 from dispatch.proof import ProofStore
 from dispatch.service import NewDelivery, Place
+from dispatch.unassigned import UnassignedReason
 from finance.fees import pricing_of
 from kernel import ids
 from kernel.access import Permission, Who
@@ -23,8 +27,10 @@ from kernel.http import Ctx, Page, Rate, Route, origin
 from kernel.ids import Kind, new_id, show
 from kernel.money import Minor
 from kernel.paging import page_of
+from tenancy.skills import Skills
 from tenancy.tokens import TrackingLinks
 
+WAY_WAIT_S: Final = 1.0
 READY_AHEAD_MAX: Final = timedelta(days=366)
 
 
@@ -49,7 +55,11 @@ class QuoteView(msgspec.Struct, frozen=True):
 
 
 class DeliveryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A delivery to be made."""
+    """A delivery to be made: now, or in windows of time.
+
+    Picked up from `ready_at` to `pickup_until`, handed over from `dropoff_from` to `dropoff_until` (without it, as soon
+    as the quote promises). `needs` are skills its driver must have, `size` the room it takes in his vehicle.
+    """
 
     dropoff: Place
     store_id: str | None = None
@@ -58,6 +68,11 @@ class DeliveryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     external_id: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
     items: Annotated[str, Meta(max_length=500)] = ""
     ready_at: datetime | None = None
+    pickup_until: datetime | None = None
+    dropoff_from: datetime | None = None
+    dropoff_until: datetime | None = None
+    needs: Skills = []
+    size: Annotated[int, Meta(ge=1, le=100)] = 1
     tip_minor: Minor = 0
     cash_to_collect_minor: Minor = 0
 
@@ -83,8 +98,13 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     ready_at: datetime
     promised_at: datetime
+    pickup_until: datetime | None
+    dropoff_from: datetime | None
+    needs: list[str]
+    size: int
     created_at: datetime
     status_reason: str
+    unassigned_reason: UnassignedReason | None
     tracking_url: str
 
 
@@ -122,6 +142,7 @@ async def create_quote(ctx: Ctx, body: NewQuote) -> web.StreamResponse:
     """Ask what a delivery would cost and when it would be there"""
     business_id, now = ctx.principal.business(), ctx.clock.now()
     ready_at = _ready_at(body.ready_at, now)
+    await _check_way(ctx, body.store_id, body.pickup, body.dropoff)
     async with ctx.once(business_id) as once:
         pickup, _ = await _pickup(once.con, body.store_id, body.pickup)
         quote_id, terms, expires_at = await quotes.make(
@@ -143,6 +164,8 @@ async def create_delivery(ctx: Ctx, body: DeliveryBody) -> web.StreamResponse:
     principal, now = ctx.principal, ctx.clock.now()
     business_id = principal.business()
     ready_at = _ready_at(body.ready_at, now)
+    if body.quote_id is None:
+        await _check_way(ctx, body.store_id, body.pickup, body.dropoff)
     async with ctx.once(business_id) as once:
         con = once.con
         pickup, store_id = await _pickup(con, body.store_id, body.pickup)
@@ -152,6 +175,7 @@ async def create_delivery(ctx: Ctx, body: DeliveryBody) -> web.StreamResponse:
             terms = quotes.terms_for(pricing_of(business), pickup, body.dropoff, ready_at)
         else:
             terms = await quotes.redeem(con, quote_id, pickup, body.dropoff, now)
+        promised_at = _promised_at(body, ready_at, terms.promised_at)
         new = NewDelivery(
             id=new_id(),
             operator_id=principal.operator(),
@@ -166,8 +190,12 @@ async def create_delivery(ctx: Ctx, body: DeliveryBody) -> web.StreamResponse:
             driver_pay_minor=terms.driver_pay_minor,
             currency=terms.currency,
             ready_at=ready_at,
-            promised_at=terms.promised_at,
-            uses_shared_pool=business["uses_shared_pool"],
+            promised_at=promised_at,
+            pickup_until=body.pickup_until,
+            dropoff_from=body.dropoff_from,
+            needs=tuple(body.needs),
+            size=body.size,
+            uses_shared_pool=(await policy.load_one(con, business_id)).uses_shared_pool,
             items=body.items,
             tip_minor=body.tip_minor,
             cash_to_collect_minor=body.cash_to_collect_minor,
@@ -242,6 +270,25 @@ def _ready_at(asked: datetime | None, now: datetime) -> datetime:
     return max(asked, now)
 
 
+def _promised_at(body: DeliveryBody, ready_at: datetime, usual: datetime) -> datetime:
+    """Return when the delivery is late; raises `validation_failed` for windows that nobody can keep."""
+    for field in ("pickup_until", "dropoff_from", "dropoff_until"):
+        at = getattr(body, field)
+        if at is not None and at.tzinfo is None:
+            raise invalid(field, "Give the time zone: 2026-05-01T12:00:00Z.")
+        if at is not None and at > ready_at + READY_AHEAD_MAX:
+            raise invalid(field, f"At most {READY_AHEAD_MAX.days} days after it is ready.")
+    if body.pickup_until is not None and body.pickup_until <= ready_at:
+        raise invalid("pickup_until", "The pick-up window ends before the delivery is ready.")
+    if body.dropoff_until is not None and body.dropoff_until <= max(ready_at, body.dropoff_from or ready_at):
+        raise invalid("dropoff_until", "The drop-off window ends before it begins, or before the delivery is ready.")
+    if body.dropoff_until is not None:
+        return body.dropoff_until
+    if body.dropoff_from is not None:
+        return max(usual, body.dropoff_from + timedelta(seconds=quotes.COURIER_WAIT_S))
+    return usual
+
+
 async def _pickup(con: Connection, store_id: str | None, pickup: Place | None) -> tuple[Place, UUID | None]:
     if (store_id is None) == (pickup is None):
         raise invalid("pickup", "Give either store_id or pickup.")
@@ -249,7 +296,19 @@ async def _pickup(con: Connection, store_id: str | None, pickup: Place | None) -
         return pickup, None
     assert store_id is not None
     row = one(await con.fetchrow("SELECT * FROM stores WHERE id = $1", ids.parse(Kind.STORE, store_id)), "store")
+    if row["closed_since"] is not None:
+        raise Problem("store_closed", f"{row['name']} is closed for now. {row['closed_reason']}".strip())
     return Place(row["name"], row["address"], row["lat"], row["lng"], row["phone"]), row["id"]
+
+
+async def _check_way(ctx: Ctx, store_id: str | None, pickup: Place | None, dropoff: Place) -> None:
+    """Raise `undeliverable` when the map knows no way. A busy planner is not waited for: dispatch looks again."""
+    async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
+        start, _ = await _pickup(con, store_id, pickup)
+    with contextlib.suppress(PlannerAway, TimeoutError):
+        async with asyncio.timeout(WAY_WAIT_S):
+            if not await ctx.need(Planner).has_way(start.point(), dropoff.point()):
+                raise Problem("undeliverable", "No way leads from the pickup to this door. Check where both are.")
 
 
 async def _read(ctx: Ctx, con: Connection, delivery_id: UUID) -> DeliveryView:
@@ -258,7 +317,7 @@ async def _read(ctx: Ctx, con: Connection, delivery_id: UUID) -> DeliveryView:
 
 def _view(ctx: Ctx, row: Any) -> DeliveryView:
     url = ctx.need(TrackingLinks).url(origin(ctx.request), row["business_id"], row["id"])
-    return DeliveryView(**service.public(row), tracking_url=url)
+    return msgspec.convert({**service.public(row), "tracking_url": url}, DeliveryView)
 
 
 ROUTES = (

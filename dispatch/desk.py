@@ -22,6 +22,8 @@ from tracking.wire import AvailabilityAction, DriverAction, OfferReply, ProofRef
 
 DEVICE_TIME_BACK_MAX: Final = timedelta(hours=24)
 DONE: Final = "done"
+NOTICED_FOR: Final = timedelta(hours=2)
+NOTICES_MAX: Final = 20
 
 
 class Desk:
@@ -38,6 +40,7 @@ class Desk:
             driver = one(await con.fetchrow("SELECT * FROM driver_profiles WHERE id = $1", driver_id), "driver")
             open_offers = await offers.open_for(con, driver_id, self._clock.now())
             version, stops, _ = await route_of(con, driver_id)
+            notices = await _notices(con, driver_id, self._clock.now())
         return {
             "driver": {
                 "id": show(Kind.DRIVER, driver_id),
@@ -47,6 +50,7 @@ class Desk:
             },
             "offers": open_offers,
             "route": {"version": version, "stops": stops},
+            "notices": notices,
         }
 
     async def act(self, principal: Principal, action: DriverAction) -> None:
@@ -83,6 +87,21 @@ class Desk:
             )
         if refusal is not None:
             raise refusal
+
+
+async def _notices(con: Connection, driver_id: UUID, now: datetime) -> list[dict[str, Any]]:
+    """Return what happened to a driver's work while his phone was silent: deliveries that went to somebody else."""
+    rows = await con.fetch(
+        """SELECT delivery_id, reason, at FROM delivery_status_history
+           WHERE driver_id = $1 AND status = 'pending' AND source = 'system' AND reason <> '' AND at > $2
+           ORDER BY at DESC LIMIT $3""",
+        driver_id,
+        now - NOTICED_FOR,
+        NOTICES_MAX,
+    )
+    return [
+        {"code": row["reason"], "delivery_id": show(Kind.DELIVERY, row["delivery_id"]), "at": row["at"]} for row in rows
+    ]
 
 
 def device_time(t_ms: int, now: datetime) -> datetime:
@@ -139,7 +158,8 @@ async def route_of(con: Connection, driver_id: UUID) -> tuple[int, list[dict[str
     """Return (version, stops still to go in order, the next one) of a driver's route."""
     version = await con.fetchval("SELECT route_version FROM driver_profiles WHERE id = $1", driver_id)
     rows = await con.fetch(
-        """SELECT s.*, d.status, d.short_code, d.items, d.ready_at, d.cash_to_collect_minor, d.currency, d.promised_at
+        """SELECT s.*, d.status, d.short_code, d.items, d.ready_at, d.cash_to_collect_minor, d.currency, d.promised_at,
+             d.needs, d.dropoff_from
            FROM stops s JOIN deliveries d ON d.business_id = s.business_id AND d.id = s.delivery_id
            WHERE s.driver_id = $1 AND s.done_at IS NULL AND d.status NOT IN ('delivered', 'canceled', 'returned')
            ORDER BY s.route_position, s.id""",
@@ -150,6 +170,7 @@ async def route_of(con: Connection, driver_id: UUID) -> tuple[int, list[dict[str
 
 def _stop(row: Record) -> dict[str, Any]:
     return {
+        "id": show(Kind.STOP, row["id"]),
         "delivery_id": show(Kind.DELIVERY, row["delivery_id"]),
         "kind": row["kind"],
         "status": row["status"],
@@ -163,6 +184,9 @@ def _stop(row: Record) -> dict[str, Any]:
         "instructions": row["instructions"],
         "ready_at": row["ready_at"],
         "promised_at": row["promised_at"],
+        "dropoff_from": row["dropoff_from"],
+        "needs": row["needs"],
+        "notice": row["notice"],
         "cash_to_collect_minor": row["cash_to_collect_minor"],
         "currency": row["currency"],
     }

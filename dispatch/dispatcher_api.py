@@ -6,6 +6,7 @@ declined or not answered is gone, and the engine chooses again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from kernel.http import Ctx, Rate, Route
 from kernel.ids import Kind, show, show_or_none
 from kernel.machine import IllegalTransition
 from kernel.outbox import emit
+from tenancy import audit
 
 ITEMS_MAX = 200
 
@@ -81,6 +83,20 @@ class ReassignResults(msgspec.Struct, frozen=True):
     data: list[ReassignResult]
 
 
+class FailBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why; the customer reads it."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class FailedView(msgspec.Struct, frozen=True):
+    """A delivery that was given up."""
+
+    id: str
+    status: str
+    version: int
+
+
 async def reassign(ctx: Ctx, path: DeliveryPath, body: ReassignBody) -> ReassignView:
     """Give a delivery to a driver, or back to the engine"""
     return await _reassign(ctx, path.id, body.driver_id, body.reason)
@@ -88,10 +104,15 @@ async def reassign(ctx: Ctx, path: DeliveryPath, body: ReassignBody) -> Reassign
 
 async def reassign_many(ctx: Ctx, body: ReassignManyBody) -> ReassignResults:
     """Give many deliveries to drivers; a result per item"""
+    return await reassign_each(ctx, body.items, body.reason)
+
+
+async def reassign_each(ctx: Ctx, items: Sequence[ReassignItem], reason: str) -> ReassignResults:
+    """Reassign one after the other: each succeeds or fails on its own."""
     results = []
-    for item in body.items:
+    for item in items:
         try:
-            await _reassign(ctx, item.delivery_id, item.driver_id, body.reason)
+            await _reassign(ctx, item.delivery_id, item.driver_id, reason)
             results.append(ReassignResult(item.delivery_id, ok=True))
         except Problem as problem:
             results.append(ReassignResult(item.delivery_id, False, problem.code, problem.detail or problem.title))
@@ -103,7 +124,7 @@ async def reassign_many(ctx: Ctx, body: ReassignManyBody) -> ReassignResults:
 async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) -> ReassignView:
     delivery_id = ids.parse(Kind.DELIVERY, delivery)
     driver_id = None if driver is None else ids.parse(Kind.DRIVER, driver)
-    await _check_scope(ctx, delivery_id)
+    await check_scope(ctx, delivery_id)
     now = ctx.clock.now()
     async with ctx.db.platform_tx(Reason.DISPATCHER) as con:
         await offers.revoke_for(con, delivery_id, "dispatcher", now)
@@ -117,6 +138,8 @@ async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) ->
             row = await _pin(con, row, driver_id, None if driver_id is not None else previous)
         elif previous is None:
             raise Problem("illegal_transition", f"A delivery that is {row['status']} needs no driver.")
+        detail = {"delivery_id": delivery, "driver_id": driver, "reason": reason}
+        await audit.note(con, ctx.principal, "delivery.reassigned", detail, business_id=row["business_id"])
         await emit(
             con,
             event(
@@ -138,7 +161,16 @@ async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) ->
     )
 
 
-async def _check_scope(ctx: Ctx, delivery_id: UUID) -> None:
+async def fail_delivery(ctx: Ctx, path: DeliveryPath, body: FailBody) -> FailedView:
+    """Give up on a delivery whose driver has it aboard and can't be reached"""
+    delivery_id = ids.parse(Kind.DELIVERY, path.id)
+    await check_scope(ctx, delivery_id)
+    async with ctx.db.platform_tx(Reason.DISPATCHER) as con:
+        row = await service.fail(con, delivery_id, reason=body.reason, at=ctx.clock.now())
+    return FailedView(path.id, row["status"], row["version"])
+
+
+async def check_scope(ctx: Ctx, delivery_id: UUID) -> None:
     """Raise `not_found` when the delivery is not the caller's to see."""
     operator_id = ctx.principal.operator()
     query = "SELECT 1 FROM deliveries WHERE id = $1 AND operator_id = $2"
@@ -168,7 +200,8 @@ async def _check_driver(con: Connection, row: Record, driver_id: UUID) -> None:
 async def _pin(con: Connection, row: Record, driver_id: UUID | None, not_again: UUID | None) -> Record:
     return one(
         await con.fetchrow(
-            """UPDATE deliveries SET pinned_driver_id = $2, planned_at = NULL, unassigned_reason = NULL,
+            """UPDATE deliveries
+               SET pinned_driver_id = $2, planned_at = NULL, unassigned_reason = NULL, retry_at = NULL,
                  kept_from = CASE WHEN $3::uuid IS NULL THEN kept_from ELSE array_append(kept_from, $3) END
                WHERE id = $1 RETURNING *""",
             row["id"],
@@ -181,5 +214,6 @@ async def _pin(con: Connection, row: Record, driver_id: UUID | None, not_again: 
 
 ROUTES = (
     Route("POST", "/api/v1/dispatch/deliveries/{id}/reassign", reassign, Permission.DISPATCH, Rate.WRITE),
+    Route("POST", "/api/v1/dispatch/deliveries/{id}/fail", fail_delivery, Permission.DISPATCH, Rate.WRITE),
     Route("POST", "/api/v1/dispatch/deliveries/reassign", reassign_many, Permission.DISPATCH, Rate.WRITE),
 )

@@ -55,3 +55,6 @@ ASKED: Final[dict[str, DriverEvent]] = {
     "offline": E.GO_OFFLINE,
 }
 """The states a driver can ask for."""
+
+ON_SHIFT: Final = frozenset({S.AVAILABLE, S.BUSY})
+"""The states in which a driver is at work."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER
-from dispatch.planner import Planner
+from dispatch.planner import Planner, PlannerAway
 from geo.eta import Eta, Leg, eta_chain, shown_range
 from geo.point import Point
 from geo.travel import Vehicle
@@ -70,7 +70,10 @@ class EtaKeeper:
                 there = Point(row[f"{kind}_lat"], row[f"{kind}_lng"])
                 legs.append((here, there, Vehicle(row["vehicle"])))
                 here = there
-        seconds = iter(await self._planner.leg_seconds(legs))
+        try:
+            seconds = iter(await self._planner.leg_seconds(legs))
+        except PlannerAway:  # what people were told stays; the dispatcher raises the alert
+            return 0
         changed = 0
         now = self._clock.now()
         for stops in routes.values():

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from dispatch import alerts
+from dispatch.delivery import BEFORE_PICKUP
 from dispatch.desk import route_of
-from dispatch.views import BoardViews
+from dispatch.views import BoardViews, store_object
 from geo.fence import RADIUS_M
 from kernel import keys
-from kernel.db import Connection, Database
+from kernel.db import Connection, Database, one
 from kernel.errors import Problem
 from kernel.events import Event, EventType
 from kernel.ids import Kind, show
@@ -61,9 +63,11 @@ class LiveFacts:
 
     async def on_route(self, con: Connection, event: Event) -> None:
         """A driver's stops changed: send him his whole route and set the fence of his next stop."""
-        if event.driver_id is None:
-            return
-        version, stops, next_stop = await route_of(con, event.driver_id)
+        if event.driver_id is not None:
+            await self._send_route(con, event.operator_id, event.driver_id)
+
+    async def _send_route(self, con: Connection, operator_id: UUID, driver_id: UUID) -> None:
+        version, stops, next_stop = await route_of(con, driver_id)
         fence = None
         if next_stop is not None:
             fence = NextStop(
@@ -74,8 +78,35 @@ class LiveFacts:
                 next_stop["lng"],
                 RADIUS_M,
             )
-        await self._fences.put(event.operator_id, event.driver_id, fence)
-        await self._push.push(event.driver_id, Route(version, stops))
+        await self._fences.put(operator_id, driver_id, fence)
+        await self._push.push(driver_id, Route(version, stops))
+
+    async def on_store(self, con: Connection, event: Event) -> None:
+        """A store closed or opened: show it, and send those on the way there their route with the notice."""
+        assert event.business_id is not None
+        row = one(await con.fetchrow("SELECT * FROM stores WHERE id = $1", event.subject), "store")
+        for topic in (keys.board_topic(event.operator_id), keys.business_topic(event.business_id)):
+            await self._facts.publish(topic, [store_object(row)])
+        going = await con.fetch(
+            """SELECT DISTINCT driver_id FROM deliveries
+               WHERE business_id = $1 AND store_id = $2 AND status = ANY($3)""",
+            event.business_id,
+            event.subject,
+            [status.value for status in BEFORE_PICKUP],
+        )
+        for driver in going:
+            await self._send_route(con, event.operator_id, driver["driver_id"])
+
+    async def on_alert(self, con: Connection, event: Event) -> None:
+        """Something went wrong, or is over: tell the operator's board, and that of the business it concerns."""
+        gone = {"kind": "gone", "id": show(Kind.ALERT, event.subject)}
+        await self._facts.publish(
+            keys.board_topic(event.operator_id), [await alerts.one_now(con, event.subject) or gone]
+        )
+        if event.business_id is not None:
+            async with self._db.tenant_tx(event.business_id, readonly=True) as own:
+                alert = await alerts.one_now(own, event.subject)
+            await self._facts.publish(keys.business_topic(event.business_id), [alert or gone])
 
     async def tell_customer(self, business_id: UUID, delivery_id: UUID) -> None:
         """Publish the customer's object of a delivery, or of an order that will become one."""

@@ -9,6 +9,18 @@ from kernel.machine import Machine
 
 OFFER_TTL_S: Final = 30
 DECLINE_COOLDOWN_S: Final = 600
+MISSED_MAX: Final = 3
+"""A driver who let so many offers in a row expire is left in peace until the cool-down is over, or he comes anew."""
+PAUSE_AFTER: Final = 3
+PAUSE_S: Final = 60
+PAUSE_MAX_S: Final = 600
+
+
+def pause_s(attempts: int) -> int:
+    """Return how long nobody is asked after so many offers in vain: not at first, then longer and longer."""
+    if attempts < PAUSE_AFTER:
+        return 0
+    return min(PAUSE_MAX_S, PAUSE_S << min(attempts - PAUSE_AFTER, 10))
 
 
 class OfferStatus(StrEnum):

@@ -5,7 +5,7 @@ Locks are always taken in one order, offer before delivery before driver: races 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,8 @@ import asyncpg
 
 from dispatch import service
 from dispatch.delivery import BEFORE_PICKUP, DeliveryEvent, DeliveryStatus
-from dispatch.offer import OFFER, OFFER_TTL_S, OfferEvent, OfferStatus
+from dispatch.offer import OFFER, OfferEvent, OfferStatus, pause_s
+from dispatch.unassigned import OpenCode, UnassignedReason
 from kernel import ids, metrics
 from kernel.db import Connection, Record, act_for, one
 from kernel.errors import Problem
@@ -28,16 +29,18 @@ async def send(
     con: Connection,
     *,
     operator_id: UUID,
-    driver_id: UUID,
+    asked: Mapping[UUID, dict[str, Any]],
     deliveries: Sequence[tuple[UUID, int]],
-    terms: dict[str, Any],
+    ttl_s: int,
     now: datetime,
-) -> UUID | None:
-    """Offer deliveries (id, version) to a driver if all are still as the plan saw them; return the offer's id.
+) -> dict[UUID, UUID]:
+    """Offer deliveries (id, version) to drivers (id → terms) if all are still as the plan saw them.
 
-    Platform path. The version check drops what changed since the snapshot; the unique indexes have the last word.
+    Several drivers are asked at once, and the first who accepts has it. Return driver → offer; who answers another
+    offer, or has left, is not asked. Platform path. The version check drops what changed since the snapshot; the unique
+    indexes have the last word.
     """
-    offer_id, expires_at = new_id(), now + timedelta(seconds=OFFER_TTL_S)
+    expires_at, sent = now + timedelta(seconds=ttl_s), {}
     try:
         async with con.transaction():
             rows = await con.fetch(
@@ -49,32 +52,45 @@ async def send(
             )
             if len(rows) < len(deliveries):
                 metrics.plan_dropped.labels("delivery_changed").inc()
-                return None
-            free = await con.fetchval(
-                "SELECT 1 FROM driver_profiles WHERE id = $1 AND state IN ('available', 'busy') FOR SHARE", driver_id
-            )
-            if not free:
-                metrics.plan_dropped.labels("driver_changed").inc()
-                return None
-            await con.execute(
-                """INSERT INTO offers (id, operator_id, driver_id, status, terms, sent_at, expires_at)
-                   VALUES ($1, $2, $3, 'sent', $4, $5, $6)""",
-                offer_id, operator_id, driver_id, terms, now, expires_at,
-            )  # fmt: skip
-            for row in rows:
-                await con.execute(
-                    """INSERT INTO offer_deliveries (offer_id, business_id, delivery_id, driver_id, expires_at)
-                       VALUES ($1, $2, $3, $4, $5)""",
-                    offer_id, row["business_id"], row["id"], driver_id, expires_at,
-                )  # fmt: skip
-                await service.advance(con, row, DeliveryEvent.OFFER, source="system", at=now)
-            offer = one(await con.fetchrow("SELECT * FROM offers WHERE id = $1", offer_id), "offer")
-            await _tell(con, offer, EventType.OFFER_SENT, now)
+                return {}
+            for driver_id in sorted(asked):
+                offer = await _ask(con, operator_id, driver_id, asked[driver_id], now, expires_at)
+                if offer is None:
+                    metrics.plan_dropped.labels("driver_changed").inc()
+                    continue
+                for row in rows:
+                    await con.execute(
+                        """INSERT INTO offer_deliveries
+                             (offer_id, business_id, delivery_id, driver_id, expires_at, shared)
+                           VALUES ($1, $2, $3, $4, $5, $6)""",
+                        offer["id"], row["business_id"], row["id"], driver_id, expires_at, len(asked) > 1,
+                    )  # fmt: skip
+                sent[driver_id] = offer["id"]
+                await _tell(con, offer, EventType.OFFER_SENT, now)
+            if sent:
+                for row in rows:
+                    await service.advance(con, row, DeliveryEvent.OFFER, source="system", at=now)
     except asyncpg.UniqueViolationError:
         metrics.plan_dropped.labels("already_held").inc()
+        return {}
+    metrics.offers.labels("sent").inc(len(sent))
+    return sent
+
+
+async def _ask(
+    con: Connection, operator_id: UUID, driver_id: UUID, terms: dict[str, Any], now: datetime, expires_at: datetime
+) -> Record | None:
+    """Write one driver's offer; None when he is not on shift or answers another one."""
+    if not await con.fetchval(
+        "SELECT 1 FROM driver_profiles WHERE id = $1 AND state IN ('available', 'busy') FOR SHARE", driver_id
+    ):
         return None
-    metrics.offers.labels("sent").inc()
-    return offer_id
+    return await con.fetchrow(
+        """INSERT INTO offers (id, operator_id, driver_id, status, terms, sent_at, expires_at)
+           VALUES ($1, $2, $3, 'sent', $4, $5, $6)
+           ON CONFLICT (driver_id) WHERE status = 'sent' DO NOTHING RETURNING *""",
+        new_id(), operator_id, driver_id, terms, now, expires_at,
+    )  # fmt: skip
 
 
 async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datetime) -> None:
@@ -90,12 +106,31 @@ async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datet
     for held in await _deliveries(con, offer_id):
         await act_for(con, held["business_id"])
         row = await service.lock(con, held["delivery_id"])
-        try:
-            await service.advance(con, row, DeliveryEvent.ASSIGN, source="driver", at=now, driver_id=driver_id)
-        except IllegalTransition:
-            raise Problem("offer_gone", "The delivery was canceled.") from None
+        if not await _hold_alone(con, offer_id, row["id"]):
+            canceled = row["status"] == DeliveryStatus.CANCELED
+            raise Problem("offer_gone", "The delivery was canceled." if canceled else "Somebody else was faster.")
+        await service.advance(con, row, DeliveryEvent.ASSIGN, source="driver", at=now, driver_id=driver_id)
     await _append_to_route(con, driver_id, order)
     await service.take_work(con, driver_id, now)
+
+
+async def _hold_alone(con: Connection, offer_id: UUID, delivery_id: UUID) -> bool:
+    """Let one offer alone hold a locked delivery; False when it does not hold it any more.
+
+    The others who were asked hold it no more; `revoke_losers` tells them.
+    """
+    held = await con.fetchval(
+        "UPDATE offer_deliveries SET shared = false WHERE offer_id = $1 AND delivery_id = $2 AND holds RETURNING 1",
+        offer_id,
+        delivery_id,
+    )
+    if held:
+        await con.execute(
+            "UPDATE offer_deliveries SET holds = false WHERE delivery_id = $1 AND offer_id <> $2 AND holds",
+            delivery_id,
+            offer_id,
+        )
+    return bool(held)
 
 
 async def _check_joined(con: Connection, driver_id: UUID, order: list[UUID], new: list[UUID]) -> None:
@@ -130,7 +165,7 @@ async def decline(con: Connection, *, driver_id: UUID, offer_id: UUID, reason: s
     if offer["status"] == OfferStatus.DECLINED:
         return
     await _close(con, offer, OfferEvent.DECLINE, now, reason)
-    await _give_back(con, offer_id, now, narrow=True, unpin=True)
+    await _give_back(con, offer_id, now, narrow=True, refused=True)
 
 
 async def expire_due(con: Connection, now: datetime) -> int:
@@ -141,18 +176,46 @@ async def expire_due(con: Connection, now: datetime) -> int:
     )
     for offer in due:
         await _close(con, offer, OfferEvent.EXPIRE, now)
-        await _give_back(con, offer["id"], now, unpin=True)
+        await _give_back(con, offer["id"], now, refused=True)
     return len(due)
 
 
-async def revoke_for(con: Connection, delivery_id: UUID, reason: str, now: datetime) -> None:
-    """Take back the open offer of a delivery, if there is one. Platform path."""
-    offer = await con.fetchrow(
-        """SELECT o.* FROM offers o JOIN offer_deliveries od ON od.offer_id = o.id
-           WHERE od.delivery_id = $1 AND o.status = 'sent' FOR UPDATE OF o""",
-        delivery_id,
+async def restart_terms(con: Connection, now: datetime, sent_after: datetime) -> int:
+    """Give open offers sent after a time their whole term again, from now on; return how many. Platform path.
+
+    For when the clock was set: forward, and all would expire unseen; back, and they would live on for hours.
+    """
+    rows = await con.fetch(
+        """UPDATE offers SET sent_at = $1, expires_at = $1::timestamptz + (expires_at - sent_at)
+           WHERE id IN (SELECT id FROM offers WHERE status = 'sent' AND sent_at > $2 ORDER BY id FOR UPDATE SKIP LOCKED)
+           RETURNING *""",
+        now,
+        sent_after,
     )
-    if offer is not None:
+    for offer in rows:
+        await con.execute(
+            "UPDATE offer_deliveries SET expires_at = $2 WHERE offer_id = $1", offer["id"], offer["expires_at"]
+        )
+        await _tell(con, offer, EventType.OFFER_SENT, now)
+    return len(rows)
+
+
+async def revoke_for(con: Connection, delivery_id: UUID, reason: str, now: datetime) -> None:
+    """Take back the open offers of a delivery. Platform path."""
+    await _revoke(con, delivery_id, reason, now, "true")
+
+
+async def revoke_losers(con: Connection, delivery_id: UUID, now: datetime) -> None:
+    """Take back the offers of those who were asked for a delivery together with the one who has it. Platform path."""
+    await _revoke(con, delivery_id, "taken", now, "od.shared AND NOT od.holds")
+
+
+async def _revoke(con: Connection, delivery_id: UUID, reason: str, now: datetime, which: str) -> None:
+    for offer in await con.fetch(
+        f"""SELECT o.* FROM offers o JOIN offer_deliveries od ON od.offer_id = o.id
+            WHERE od.delivery_id = $1 AND o.status = 'sent' AND {which} ORDER BY o.id FOR UPDATE OF o""",
+        delivery_id,
+    ):
         await _close(con, offer, OfferEvent.REVOKE, now, reason)
         await _give_back(con, offer["id"], now)
 
@@ -207,17 +270,30 @@ async def _close(con: Connection, offer: Record, happened: OfferEvent, now: date
 
 
 async def _give_back(
-    con: Connection, offer_id: UUID, now: datetime, *, narrow: bool = False, unpin: bool = False
+    con: Connection, offer_id: UUID, now: datetime, *, narrow: bool = False, refused: bool = False
 ) -> None:
     for held in await _deliveries(con, offer_id):
         if narrow:
             await act_for(con, held["business_id"])
         row = await service.lock(con, held["delivery_id"])
-        if row["status"] == DeliveryStatus.OFFERED and held["holds"]:
+        holders = await con.fetch("SELECT offer_id FROM offer_deliveries WHERE delivery_id = $1 AND holds", row["id"])
+        if row["status"] == DeliveryStatus.OFFERED and [one["offer_id"] for one in holders] == [offer_id]:
             await service.advance(con, row, DeliveryEvent.OFFER_LOST, source="system", at=now)
-            if unpin:
+            if refused:
                 await con.execute("UPDATE deliveries SET pinned_driver_id = NULL WHERE id = $1", row["id"])
+                await _pause(con, row, now)
     await con.execute("UPDATE offer_deliveries SET holds = false WHERE offer_id = $1 AND holds", offer_id)
+
+
+async def _pause(con: Connection, row: Record, now: datetime) -> None:
+    """Ask nobody for a while about a delivery that many refused: drivers are not to be plagued with it."""
+    if wait_s := pause_s(row["attempts"]):
+        await con.execute(
+            "UPDATE deliveries SET retry_at = $2, unassigned_reason = $3 WHERE id = $1",
+            row["id"],
+            now + timedelta(seconds=wait_s),
+            UnassignedReason(OpenCode.DECLINED_OFTEN, {"offers": row["attempts"]}),
+        )
 
 
 async def _tell(con: Connection, offer: Record, kind: EventType, now: datetime) -> None:

@@ -12,13 +12,14 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
 from dispatch import worker
+from dispatch.engine.explain import Explanation
 from geo.point import Point
 from geo.travel import TravelTimes, Vehicle
 from kernel.log import get_logger
 
 ANSWER_MAX_S: Final = 10.0
-START_MAX_S: Final = 60.0
-"""A process that starts loads solvers and streets first: on a busy machine longer than any answer may take."""
+START_MAX_S: Final = 30.0
+"""A new process loads solvers and the map first: killing it for that would never end."""
 
 T = TypeVar("T")
 log = get_logger(__name__)
@@ -34,8 +35,8 @@ class Planner:
     def __init__(self, make_travel: Callable[[], TravelTimes], *, speed: float = 1.0) -> None:
         self._make_travel = make_travel
         self._speed = speed
-        self._has_answered = False
         self._pool: ProcessPoolExecutor | None = None
+        self._ready = False
 
     async def warm_up(self) -> None:
         """Start the process ahead of the first question."""
@@ -45,12 +46,21 @@ class Planner:
         """Return the plan for one tick; raises `PlannerAway`."""
         return await self._call(worker.answer, question)
 
+    async def suggest(self, question: worker.Question) -> Explanation:
+        """Return who could take the one job of a question; raises `PlannerAway`."""
+        return await self._call(worker.suggest, question)
+
     async def leg_seconds(self, legs: list[tuple[Point, Point, Vehicle]]) -> list[int]:
         """Return the travel seconds of single legs; raises `PlannerAway`."""
         return await self._call(worker.leg_seconds, legs)
 
+    async def has_way(self, start: Point, end: Point) -> bool:
+        """Say whether any vehicle can go from one place to another; raises `PlannerAway`."""
+        return await self._call(worker.has_way, (start, end))
+
     async def _call(self, work: Callable[..., T], argument: object) -> T:
         if self._pool is None:
+            self._ready = False
             self._pool = ProcessPoolExecutor(
                 1,
                 mp_context=multiprocessing.get_context("spawn"),
@@ -58,30 +68,38 @@ class Planner:
                 initargs=(self._make_travel,),
             )
         try:
-            with _ctrl_c_held_back():
+            with ctrl_c_held_back():
                 future = self._pool.submit(work, argument)
-            async with asyncio.timeout(self._speed * (ANSWER_MAX_S if self._has_answered else START_MAX_S)):
-                answer = await asyncio.wrap_future(future)
+            answer = asyncio.wrap_future(future)
+            answer.add_done_callback(_look_at)
+            limit_s = ANSWER_MAX_S if self._ready else ANSWER_MAX_S + START_MAX_S
+            async with asyncio.timeout(self._speed * limit_s):
+                found = await asyncio.shield(answer)  # cancelled, it would trip over its own process' death
+            self._ready = True
+            return found
         except (BrokenProcessPool, TimeoutError) as error:
             self.close(kill=True)
             raise PlannerAway(f"{type(error).__name__}") from None
-        self._has_answered = True
-        return answer
 
     def close(self, *, kill: bool = False) -> None:
         """End the process."""
         pool, self._pool = self._pool, None
-        self._has_answered = False
         if pool is None:
             return
         if kill:
             for process in list((pool._processes or {}).values()):
                 process.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=not kill)
+
+
+def _look_at(answer: asyncio.Future[T]) -> None:
+    """Take note of what nobody waits for any more, so that it is not complained about."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 @contextlib.contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
+def ctrl_c_held_back() -> Iterator[None]:
     """A process that is started meanwhile inherits the mask: Ctrl-C never meets it half imported."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from dispatch import offers, quotes, service
+from dispatch import closing, offers, policy, quotes, service
 from dispatch.delivery import DELIVERY, DeliveryEvent, DeliveryStatus
 from dispatch.service import NewDelivery, Place
 from finance.fees import driver_pay_minor, pricing_of
@@ -41,12 +41,13 @@ async def on_order_accepted(con: Connection, event: Event) -> None:
         currency=data["currency"],
         ready_at=ready_at,
         promised_at=ready_at + timedelta(seconds=quotes.COURIER_WAIT_S + round(0.4 * distance_m)),
-        uses_shared_pool=business["uses_shared_pool"],
+        uses_shared_pool=(await policy.load_one(con, event.business_id)).uses_shared_pool,
         items=data["items"],
         tip_minor=data["tip_minor"],
         cash_to_collect_minor=data["cash_to_collect_minor"],
     )
     await service.create(con, new, event.created_at)
+    await closing.hold(con, store_id, event.created_at)
 
 
 async def on_order_ended(con: Connection, event: Event) -> None:
@@ -62,6 +63,11 @@ async def on_driver_arrived(con: Connection, event: Event) -> None:
     await service.fence_reports(
         con, delivery_id=event.subject, driver_id=event.driver_id, kind=event.data["kind"], at=event.created_at
     )
+
+
+async def on_delivery_assigned(con: Connection, event: Event) -> None:
+    """Somebody has it: who was asked at the same time hears that it is gone."""
+    await offers.revoke_losers(con, event.subject, event.created_at)
 
 
 async def on_delivery_canceled(con: Connection, event: Event) -> None:

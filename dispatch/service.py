@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from dispatch.delivery import BY_DRIVER, DELIVERY, FINISHED, WITH_DRIVER, DeliveryEvent, DeliveryStatus
-from dispatch.driver import ASKED, DRIVER, DriverEvent, DriverState
+from dispatch.driver import ASKED, DRIVER, ON_SHIFT, DriverEvent, DriverState
 from geo.point import Point
 from kernel import metrics
 from kernel.db import Connection, Record, act_for, one
@@ -19,6 +19,7 @@ from kernel.errors import Problem, invalid
 from kernel.events import EventType, event
 from kernel.ids import Kind, new_id, show, show_or_none
 from kernel.outbox import emit
+from tenancy.skills import in_order
 
 CODE_ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 CODE_LENGTH: Final = 4
@@ -68,6 +69,10 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
     items: str = ""
     tip_minor: int = 0
     cash_to_collect_minor: int = 0
+    needs: tuple[str, ...] = ()
+    size: int = 1
+    pickup_until: datetime | None = None
+    dropoff_from: datetime | None = None
 
 
 async def create(con: Connection, new: NewDelivery, now: datetime) -> None:
@@ -75,8 +80,9 @@ async def create(con: Connection, new: NewDelivery, now: datetime) -> None:
     made = await con.fetchval(
         """INSERT INTO deliveries (id, operator_id, business_id, store_id, order_id, quote_id, external_id, short_code,
              status, uses_shared_pool, items, distance_m, fee_minor, driver_pay_minor, tip_minor, cash_to_collect_minor,
-             currency, ready_at, promised_at, created_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+             currency, ready_at, promised_at, created_at, needs, size, pickup_until, dropoff_from)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+             $20, $21, $22, $23)
            ON CONFLICT DO NOTHING RETURNING id""",
         new.id,
         new.operator_id,
@@ -97,6 +103,10 @@ async def create(con: Connection, new: NewDelivery, now: datetime) -> None:
         new.ready_at,
         new.promised_at,
         now,
+        in_order(new.needs),
+        new.size,
+        new.pickup_until,
+        new.dropoff_from,
     )
     if made is None:
         raise Problem("conflict", "There is a delivery with this external_id already.")
@@ -142,7 +152,7 @@ async def advance(
         """UPDATE deliveries SET status = $2, version = version + 1, driver_id = $3, status_reason = $4,
              attempts = attempts + CASE WHEN $2 = 'offered' THEN 1 ELSE 0 END,
              unassigned_reason = CASE WHEN $2 IN ('pending', 'offered') THEN unassigned_reason END,
-             planned_at = CASE WHEN $2 = 'pending' THEN planned_at END,
+             planned_at = CASE WHEN $2 = 'pending' THEN planned_at END, retry_at = NULL,
              pinned_driver_id = CASE WHEN $2 IN ('pending', 'offered') THEN pinned_driver_id END,
              assigned_at = CASE WHEN $2 = 'assigned' THEN $5 WHEN $2 = 'pending' THEN NULL ELSE assigned_at END,
              picked_up_at = CASE WHEN $2 = 'picked_up' THEN $5 ELSE picked_up_at END,
@@ -225,8 +235,13 @@ def public(row: Record) -> dict[str, Any]:
         "currency": row["currency"],
         "ready_at": row["ready_at"],
         "promised_at": row["promised_at"],
+        "pickup_until": row["pickup_until"],
+        "dropoff_from": row["dropoff_from"],
+        "needs": row["needs"],
+        "size": row["size"],
         "created_at": row["created_at"],
         "status_reason": row["status_reason"],
+        "unassigned_reason": row["unassigned_reason"],
     }
 
 
@@ -319,6 +334,7 @@ async def _driver_event(con: Connection, driver_id: UUID, happened: DriverEvent,
         await con.execute(
             "UPDATE driver_profiles SET state = $2, state_since = $3 WHERE id = $1", driver_id, state.value, at
         )
+        await _keep_shift(con, row, state, at)
         await emit(
             con,
             event(
@@ -333,12 +349,40 @@ async def _driver_event(con: Connection, driver_id: UUID, happened: DriverEvent,
     return state.value
 
 
-async def unassign(con: Connection, row: Record, *, reason: str, at: datetime) -> Record:
+async def _keep_shift(con: Connection, row: Record, state: DriverState, at: datetime) -> None:
+    """A shift begins when a driver comes to work and ends when he rests or goes; `row` is the driver before."""
+    if state in ON_SHIFT and row["state"] not in ON_SHIFT:
+        await con.execute(
+            "INSERT INTO driver_shifts (driver_id, operator_id, started_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            row["id"],
+            row["operator_id"],
+            at,
+        )
+    elif state not in ON_SHIFT:
+        await con.execute(
+            """UPDATE driver_shifts SET ended_at = greatest(started_at, $2)
+               WHERE driver_id = $1 AND ended_at IS NULL""",
+            row["id"],
+            at,
+        )
+
+
+async def unassign(con: Connection, row: Record, *, reason: str, at: datetime, source: str = "dispatcher") -> Record:
     """Take a locked delivery away from its driver before he picked it up; raises `IllegalTransition` afterwards."""
     driver_id = row["driver_id"]
-    row = await advance(con, row, DeliveryEvent.UNASSIGN, source="dispatcher", at=at, reason=reason)
+    row = await advance(con, row, DeliveryEvent.UNASSIGN, source=source, at=at, reason=reason)
     await _let_go(con, row["id"])
     await release_driver(con, driver_id, at)
+    return row
+
+
+async def fail(con: Connection, delivery_id: UUID, *, reason: str, at: datetime) -> Record:
+    """A dispatcher gives up on what a driver has aboard; raises `IllegalTransition` before the pickup."""
+    row = await lock(con, delivery_id)
+    if row["status"] == DeliveryStatus.FAILED:
+        return row
+    row = await advance(con, row, DeliveryEvent.FAIL, source="dispatcher", at=at, reason=reason)
+    await _stop_times(con, row, "dispatcher", at)
     return row
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from dispatch import alerts
 from dispatch.delivery import TRACKABLE_AFTER_H, WITH_DRIVER
 from kernel import keys
 from kernel.access import Permission, Principal, Who
@@ -35,7 +36,8 @@ SELECT d.*, b.name AS business_name, b.color AS business_color, b.customer_sees_
        p.name AS p_name, p.address AS p_address, p.lat AS p_lat, p.lng AS p_lng,
        q.name AS q_name, q.address AS q_address, q.lat AS q_lat, q.lng AS q_lng, q.instructions AS q_instructions,
        q.route_position AS q_position,
-       od.driver_id AS offer_driver_id, od.expires_at AS offer_expires_at, odr.name AS offer_driver_name,
+       od.driver_id AS offer_driver_id, od.expires_at AS offer_expires_at, od.asked AS offer_asked,
+       odr.name AS offer_driver_name,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('status', h.status, 'at', h.at, 'source', h.source)
                                   ORDER BY h.version), '[]')
         FROM delivery_status_history h WHERE h.business_id = d.business_id AND h.delivery_id = d.id) AS timeline
@@ -45,7 +47,9 @@ LEFT JOIN stores s ON s.business_id = d.business_id AND s.id = d.store_id
 LEFT JOIN driver_profiles dr ON dr.id = d.driver_id
 JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
 JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
-LEFT JOIN offer_deliveries od ON d.status = 'offered' AND od.delivery_id = d.id AND od.holds
+LEFT JOIN LATERAL (
+  SELECT od.driver_id, od.expires_at, count(*) OVER () AS asked FROM offer_deliveries od
+  WHERE d.status = 'offered' AND od.delivery_id = d.id AND od.holds ORDER BY od.offer_id LIMIT 1) od ON true
 LEFT JOIN driver_profiles odr ON odr.id = od.driver_id
 """
 
@@ -131,7 +135,7 @@ class BoardViews:
             businesses = await con.fetch("SELECT id, name, color FROM businesses")
             name = businesses[0]["name"]
         stores = await con.fetch(
-            "SELECT id, business_id, name, lat, lng FROM stores WHERE business_id = ANY($1) ORDER BY id",
+            "SELECT * FROM stores WHERE business_id = ANY($1) ORDER BY id",
             [business["id"] for business in businesses],
         )
         seen = await self._live.positions(principal.operator(), [driver["id"] for driver in drivers])
@@ -145,18 +149,10 @@ class BoardViews:
             "businesses": [
                 {"id": show(Kind.BUSINESS, b["id"]), "name": b["name"], "color": b["color"]} for b in businesses
             ],
-            "stores": [
-                {
-                    "id": show(Kind.STORE, s["id"]),
-                    "business_id": show(Kind.BUSINESS, s["business_id"]),
-                    "name": s["name"],
-                    "lat": s["lat"],
-                    "lng": s["lng"],
-                }
-                for s in stores
-            ],
+            "stores": [store_object(store) for store in stores],
             "deliveries": [self.delivery_object(row) for row in sorted(rows, key=lambda row: row["id"])],
             "drivers": [driver_object(driver, seen.get(driver["id"])) for driver in drivers],
+            "alerts": await alerts.open_now(con, principal.operator()),
         }
 
     async def delivery(self, con: Connection, delivery_id: UUID) -> dict[str, Any] | None:
@@ -184,6 +180,7 @@ class BoardViews:
                 "driver_id": show(Kind.DRIVER, row["offer_driver_id"]),
                 "driver_name": row["offer_driver_name"],
                 "expires_at": row["offer_expires_at"],
+                "asked": row["offer_asked"],
             }
         return {
             "kind": "delivery",
@@ -205,7 +202,9 @@ class BoardViews:
             "attempts": row["attempts"],
             "planned_at": row["planned_at"],
             "pinned_driver_id": show_or_none(Kind.DRIVER, row["pinned_driver_id"]),
-            "reason": row["unassigned_reason"] or row["status_reason"] or None,
+            "unassigned_reason": row["unassigned_reason"],
+            "retry_at": row["retry_at"],
+            "reason": row["status_reason"] or None,
             "tracking_url": self._links.path(row["business_id"], row["id"]),
             "timeline": row["timeline"],
             "items": row["items"],
@@ -308,6 +307,20 @@ def driver_object(row: Record, seen: Position | None) -> dict[str, Any]:
         "state": row["state"],
         "position": _position(seen),
         "delivery_ids": [show(Kind.DELIVERY, delivery_id) for delivery_id in row["delivery_ids"]],
+    }
+
+
+def store_object(row: Record) -> dict[str, Any]:
+    """Return a store as a board shows it."""
+    return {
+        "kind": "store",
+        "id": show(Kind.STORE, row["id"]),
+        "business_id": show(Kind.BUSINESS, row["business_id"]),
+        "name": row["name"],
+        "lat": row["lat"],
+        "lng": row["lng"],
+        "closed_since": row["closed_since"],
+        "closed_reason": row["closed_reason"],
     }
 
 

@@ -13,17 +13,20 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from dispatch.engine.explain import Explanation
+from dispatch.bounded import BoundedTimes
+from dispatch.engine.explain import Explanation, explain
+from dispatch.engine.floor import solve_greedily
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
-from dispatch.engine.problem import NOWHERE, Driver, Job, Legs, Limits, Problem, Weights
-from dispatch.engine.solve import solve_and_explain
+from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Legs, Limits, Problem, Weights
+from dispatch.engine.solve import solve, solve_and_explain
 from geo.point import Point, as_array
-from geo.travel import TravelTimes, Vehicle
+from geo.travel import UNREACHABLE_S, CrowFlies, TravelTimes, Vehicle
 
 PARENT_CHECK_S: Final = 1.0
 STOP_SERVICE_S: Final = 90
+SUGGESTIONS_MAX: Final = 19
 TABLE_PLACES_MAX: Final = 600
 """Up to so many places the provider of travel times is asked for all pairs; beyond, the straight line is."""
 
@@ -37,6 +40,9 @@ class LiveDriver(msgspec.Struct, frozen=True):
     pool: str
     business_priority: dict[UUID, int]
     jobs_done: int
+    skills: frozenset[str]
+    capacity: int
+    distance_m_max: int
     route: tuple[Point, ...] = ()
     """The stops he has still to serve: he is free after the last."""
     keeps: tuple[UUID, ...] = ()
@@ -44,7 +50,10 @@ class LiveDriver(msgspec.Struct, frozen=True):
 
 
 class OpenJob(msgspec.Struct, frozen=True):
-    """A delivery without a driver."""
+    """A delivery without a driver.
+
+    It may be picked up until `pickup_until_in_s` and handed over from `dropoff_from_in_s` on, where it has windows.
+    """
 
     id: UUID
     business_id: UUID
@@ -57,6 +66,11 @@ class OpenJob(msgspec.Struct, frozen=True):
     stack_max: int
     declined: frozenset[UUID]
     pinned_to: UUID | None = None
+    needs: frozenset[str] = frozenset()
+    size: int = 1
+    distance_m: int = 0
+    pickup_until_in_s: int | None = None
+    dropoff_from_in_s: int | None = None
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -69,6 +83,7 @@ class Question(msgspec.Struct, frozen=True):
     lead_s: int
     left_out: dict[str, int] = {}
     weights: Weights = Weights()
+    business_weights: dict[UUID, JobWeights] = {}
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -78,16 +93,18 @@ class Answer(msgspec.Struct, frozen=True):
     plan: Plan
     explanations: list[Explanation]
     cpu_ms: float
+    travel_down: bool
+    """Whether straight lines stood in for the provider of travel times."""
 
 
 class _State:
-    travel: TravelTimes
+    travel: BoundedTimes
 
 
 def start(make_travel: Callable[[], TravelTimes]) -> None:
     """Prepare the process: load travel times once, leave signals to the parent, and end when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _State.travel = make_travel()
+    _State.travel = BoundedTimes(make_travel())
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
 
 
@@ -102,7 +119,13 @@ def answer(question: Question) -> Answer:
     started = time.process_time()
     problem = problem_of(question, _State.travel)
     plan, explanations = solve_and_explain(problem, Limits())
-    return Answer(problem, plan, explanations, (time.process_time() - started) * 1000)
+    return Answer(problem, plan, explanations, (time.process_time() - started) * 1000, _State.travel.down)
+
+
+def suggest(question: Question) -> Explanation:
+    """Say who could take the one job of a question, best first, and who could not for what."""
+    problem = problem_of(question, _State.travel)
+    return explain(problem, solve(problem), SUGGESTIONS_MAX)[0]
 
 
 def problem_of(question: Question, travel: TravelTimes) -> Problem:
@@ -125,12 +148,17 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
             stack_max=job.stack_max,
             not_by=job.declined,
             pinned_to=job.pinned_to,
+            needs=job.needs,
+            size=job.size,
+            distance_m=job.distance_m,
         )
         for job in question.jobs
     )
     stops = [[place(point) for point in (driver.at, *driver.route)] for driver in question.drivers]
     job_number = {job.id: number for number, job in enumerate(jobs)}
-    legs = _legs(travel, list(numbers), {driver.vehicle for driver in question.drivers})
+    vehicles = {driver.vehicle for driver in question.drivers}
+    legs = _legs(travel, list(numbers), vehicles)
+    jobs = tuple(_in_windows(job, asked, legs, vehicles) for job, asked in zip(jobs, question.jobs, strict=True))
     drivers = []
     for driver, way in zip(question.drivers, stops, strict=True):
         vehicle = VEHICLES.index(driver.vehicle)
@@ -146,6 +174,9 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
                 pool=driver.pool,
                 business_priority=driver.business_priority,
                 jobs_done=driver.jobs_done,
+                skills=driver.skills,
+                capacity=driver.capacity,
+                distance_m_max=driver.distance_m_max,
                 heading_to=jobs[job_number[driver.keeps[0]]].pickup if driver.keeps else NOWHERE,
                 keeps=tuple(job_number[job] for job in driver.keeps),
             )
@@ -156,6 +187,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
         jobs=jobs,
         legs=legs,
         weights=question.weights,
+        business_weights=question.business_weights,
         pickup_service_s=STOP_SERVICE_S,
         dropoff_service_s=STOP_SERVICE_S,
         epoch_s=question.epoch_s,
@@ -163,6 +195,21 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
         left_out=question.left_out,
     )
     return msgspec.structs.replace(problem, second_price=second_price(problem))
+
+
+def _in_windows(job: Job, asked: OpenJob, legs: Legs, vehicles: set[Vehicle]) -> Job:
+    """Return the job as the fastest direct way says: not picked up before its door may be knocked at, and late at the
+    door when it was picked up after its window."""
+    if not vehicles or (asked.pickup_until_in_s is None and asked.dropoff_from_in_s is None):
+        return job
+    numbers = np.array([VEHICLES.index(vehicle) for vehicle in vehicles])
+    direct_s = STOP_SERVICE_S + int(legs.seconds(np.array([job.pickup]), np.array([job.dropoff]), numbers).min())
+    ready_s, promised_s = job.ready_s, job.promised_s
+    if asked.dropoff_from_in_s is not None:
+        ready_s = max(ready_s, asked.dropoff_from_in_s - direct_s)
+    if asked.pickup_until_in_s is not None:
+        promised_s = min(promised_s, asked.pickup_until_in_s + direct_s)
+    return msgspec.structs.replace(job, ready_s=ready_s, promised_s=promised_s)
 
 
 def _legs(travel: TravelTimes, places: list[Point], vehicles: set[Vehicle]) -> Legs:
@@ -173,6 +220,29 @@ def _legs(travel: TravelTimes, places: list[Point], vehicles: set[Vehicle]) -> L
     for vehicle in vehicles:
         table[VEHICLES.index(vehicle)] = travel.seconds(where, where, vehicle)
     return TableLegs(table)
+
+
+def answer_plainly(question: Question) -> Answer:
+    """Answer one tick with nothing but arithmetic, along straight lines: what is left when the planner is down.
+
+    It runs in the server's own process, so no solver may be in it. Whoever was promised work keeps it and gets none.
+    """
+    started = time.process_time()
+    kept = {job for driver in question.drivers for job in driver.keeps}
+    asked = msgspec.structs.replace(
+        question,
+        drivers=tuple(driver for driver in question.drivers if not driver.keeps),
+        jobs=tuple(job for job in question.jobs if job.id not in kept),
+    )
+    problem = problem_of(asked, CrowFlies())
+    plan = solve_greedily(problem)
+    return Answer(problem, plan, explain(problem, plan), (time.process_time() - started) * 1000, travel_down=False)
+
+
+def has_way(places: tuple[Point, Point]) -> bool:
+    """Say whether any vehicle can go from the first place to the second."""
+    start, end = (as_array([place]) for place in places)
+    return any(_State.travel.seconds(start, end, vehicle)[0, 0] < UNREACHABLE_S for vehicle in Vehicle)
 
 
 def leg_seconds(legs: list[tuple[Point, Point, Vehicle]]) -> list[int]:

@@ -1,7 +1,7 @@
 """A street graph: junctions joined by arcs with a length, a speed and the real shape of the street between them.
 
 Built from plain arrays (`onward/maps` reads them from an OpenStreetMap extract). Shortest paths by SciPy's Dijkstra on
-travel time. Places snap only to the largest strongly connected part, so that from every snapped place there is a way.
+travel time. Places snap only where there is a way to all other snapped places of the same mainland or island.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from geo.travel import CROW_FLIES, UNREACHABLE_S, CrowFlies, Seconds, Vehicle
 SPEED_MAX_MPS: Final = {Vehicle.BICYCLE: 5.0, Vehicle.SCOOTER: 9.0, Vehicle.CAR: 14.0, Vehicle.FOOT: 1.4}
 SNAP_MAX_M: Final = 2_000.0
 MATRIX_LIMIT_S: Final = 5_400.0
+ISLAND_JUNCTIONS_MIN: Final = 100
+"""A part of the streets without a way to the rest is an island from this size on; smaller ones are gaps in the map."""
 KEPT_MAX: Final = 16_000_000
 
 
@@ -70,7 +72,7 @@ class StreetGraph:
         self._weights: dict[Vehicle, csr_matrix] = {}
         self._arcs: dict[Vehicle, dict[tuple[int, int], int]] = {}
         self._kept: dict[Vehicle, OrderedDict[int, Floats]] = {}
-        self._trees: dict[Vehicle, tuple[NDArray[np.int64], cKDTree]] = {}
+        self._trees: dict[Vehicle, tuple[NDArray[np.int64], cKDTree, NDArray[np.int64]]] = {}
 
     def route(self, start: Point, end: Point, vehicle: Vehicle) -> Route | None:
         """Return the quickest way between the junctions nearest to two places, or None when there is none."""
@@ -119,14 +121,21 @@ class StreetGraph:
 
     def snap(self, point: Point, vehicle: Vehicle) -> int | None:
         """Return the nearest junction the vehicle can use, or None when it is over 2 km away."""
-        nodes, tree = self._tree(vehicle)
+        nodes, tree, _ = self._tree(vehicle)
         meters, found = tree.query(self._flat(np.array([[point.lat, point.lng]]))[0])
         return int(nodes[found]) if meters <= SNAP_MAX_M else None
 
+    def parts(self, places: Floats, vehicle: Vehicle) -> NDArray[np.int64]:
+        """Return which part of the map each place is on (n,), -1 for off the map; no way joins two parts."""
+        label = self._tree(vehicle)[2]
+        nodes = [self.snap(Point(*row), vehicle) for row in places.tolist()]
+        return np.array([-1 if node is None else label[node] for node in nodes], np.int64)
+
     def random_point(self, random: np.random.Generator, vehicle: Vehicle = Vehicle.CAR) -> Point:
         """Return a junction drawn at random."""
-        nodes, _ = self._tree(vehicle)
-        lat, lng = self.arrays.nodes[random.choice(nodes)]
+        nodes, _, label = self._tree(vehicle)
+        mainland = nodes[label[nodes] == np.bincount(label[nodes]).argmax()]
+        lat, lng = self.arrays.nodes[random.choice(mainland)]
         return Point(float(lat), float(lng))
 
     def _usable(self, vehicle: Vehicle) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -171,11 +180,20 @@ class StreetGraph:
             self._weights[vehicle] = csr_matrix((seconds[first], (tail[first], head[first])), shape=(top, top))
         return self._weights[vehicle]
 
-    def _tree(self, vehicle: Vehicle) -> tuple[NDArray[np.int64], cKDTree]:
+    def _tree(self, vehicle: Vehicle) -> tuple[NDArray[np.int64], cKDTree, NDArray[np.int64]]:
+        """Return the junctions places snap to, a tree to find them, and which part of the map each junction is on.
+
+        Those are the largest strongly connected part of the mainland and of each island that is no mere fragment.
+        """
         if vehicle not in self._trees:
-            _, label = connected_components(self._matrix(vehicle), directed=True, connection="strong")
-            nodes = np.flatnonzero(label == np.bincount(label).argmax())
-            self._trees[vehicle] = nodes, cKDTree(self._flat(self.arrays.nodes[nodes]))
+            matrix = self._matrix(vehicle)
+            _, label = connected_components(matrix, directed=True, connection="weak")
+            _, strong = connected_components(matrix, directed=True, connection="strong")
+            sizes = np.bincount(label)
+            parts = np.flatnonzero((sizes >= ISLAND_JUNCTIONS_MIN) | (sizes == sizes.max()))
+            inside = [np.flatnonzero(label == part) for part in parts]
+            nodes = np.concatenate([part[strong[part] == np.bincount(strong[part]).argmax()] for part in inside])
+            self._trees[vehicle] = nodes, cKDTree(self._flat(self.arrays.nodes[nodes])), label.astype(np.int64)
         return self._trees[vehicle]
 
     def _flat(self, places: Floats) -> Floats:
@@ -193,7 +211,7 @@ def _steps_m(path: Floats) -> Floats:
 
 
 class StreetTimes:
-    """Travel times on a street graph, with the straight line where the graph has no way."""
+    """Travel times on a street graph: no way between islands, the straight line to places off the map or very far."""
 
     source = "street_graph"
 
@@ -204,4 +222,8 @@ class StreetTimes:
     def seconds(self, origins: Floats, destinations: Floats, vehicle: Vehicle) -> Seconds:
         """Return whole seconds from every origin to every destination."""
         found = self._graph.seconds(origins, destinations, vehicle)
-        return np.where(found >= UNREACHABLE_S, self._crow.seconds(origins, destinations, vehicle), found)
+        if not (missing := found >= UNREACHABLE_S).any():
+            return found
+        here, there = (self._graph.parts(places, vehicle) for places in (origins, destinations))
+        apart = (here[:, None] != there[None, :]) & (here[:, None] >= 0) & (there[None, :] >= 0)
+        return np.where(missing & ~apart, self._crow.seconds(origins, destinations, vehicle), found)

@@ -9,6 +9,7 @@ import shapely
 from shapely import STRtree
 from shapely.geometry import MultiPolygon, Polygon, shape
 from shapely.geometry.base import BaseGeometry
+from shapely.validation import explain_validity
 
 from geo.point import Floats
 
@@ -20,8 +21,8 @@ class ZoneError(ValueError):
     """The area can't be used; the message says why."""
 
 
-def zone_from_geojson(geojson: dict[str, Any]) -> BaseGeometry:
-    """Return a valid polygon from a GeoJSON Polygon or MultiPolygon; self-crossings are repaired.
+def zone_from_geojson(geojson: dict[str, Any], *, repair: bool = True) -> BaseGeometry:
+    """Return a valid polygon from a GeoJSON Polygon or MultiPolygon; self-crossings are repaired, or told.
 
     Raises `ZoneError` when it is no polygon, is empty, has over 2,000 vertices, leaves the map or is absurdly large.
     """
@@ -36,6 +37,8 @@ def zone_from_geojson(geojson: dict[str, Any]) -> BaseGeometry:
     west, south, east, north = area.bounds
     if west < -180 or east > 180 or south < -90 or north > 90:
         raise ZoneError("coordinates are longitude, latitude in degrees")
+    if not repair and not area.is_valid:
+        raise ZoneError(f"the outline crosses itself: {explain_validity(area)}")
     area = shapely.make_valid(area)
     if area.area == 0 or area.area > AREA_DEG2_MAX:
         raise ZoneError("the zone has no area" if area.area == 0 else "the zone is larger than a country")

@@ -22,6 +22,7 @@ class Permission(StrEnum):
     DELIVERIES_WRITE = "deliveries.write"
     BOARD_READ = "board.read"
     DISPATCH = "dispatch"
+    POLICY_WRITE = "policy.write"
     ORDERS_READ = "orders.read"
     ORDERS_WRITE = "orders.write"
     CATALOG_WRITE = "catalog.write"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol
+
+JUMP_MIN_S: Final = 5.0
+"""Less is drift and slow looks; a step of the clock that matters is more."""
 
 
 class Clock(Protocol):
@@ -34,6 +38,23 @@ class SystemClock:
     def now_ms(self) -> int:
         """Return the present as Unix milliseconds."""
         return time.time_ns() // 1_000_000
+
+
+class JumpWatch:
+    """Notices that the wall clock was set: it moved by more or less than the time that really passed."""
+
+    def __init__(self, clock: Clock, monotonic_s: Callable[[], float]) -> None:
+        self._clock = clock
+        self._monotonic_s = monotonic_s
+        self._ahead_s = self._look()
+
+    def _look(self) -> float:
+        return self._clock.now().timestamp() - self._monotonic_s()
+
+    def jumped(self) -> bool:
+        """Say whether the clock was set since this was asked last."""
+        before, self._ahead_s = self._ahead_s, self._look()
+        return abs(self._ahead_s - before) > JUMP_MIN_S
 
 
 def to_ms(at: datetime) -> int:

@@ -68,11 +68,13 @@ class Reason(StrEnum):
     DISPATCHER = "dispatcher"
     OFFER_EXPIRY = "offer_expiry"
     LIVE_ETA = "live_eta"
+    LOOKOUT = "lookout"
     OUTBOX_RELAY = "outbox_relay"
     HISTORY_WRITE = "history_write"
     DRIVER_PRESENCE = "driver_presence"
     BOARD = "board"
     ADMIN = "admin"
+    WHAT_IF = "what_if"
     HOUSEKEEPING = "housekeeping"
     SEED = "seed"
 

@@ -42,6 +42,8 @@ class EventType(StrEnum):
     DELIVERY_RETURNED = "delivery.returned"
     DELIVERY_ETA_CHANGED = "delivery.eta_changed"
     DELIVERY_UPDATED = "delivery.updated"
+    DELIVERY_REORDERED = "delivery.reordered"
+    DELIVERY_UNDELIVERABLE = "delivery.undeliverable"
 
     OFFER_SENT = "offer.sent"
     OFFER_ACCEPTED = "offer.accepted"
@@ -51,6 +53,13 @@ class EventType(StrEnum):
 
     DRIVER_STATE_CHANGED = "driver.state_changed"
     DRIVER_ARRIVED = "driver.arrived"
+
+    STORE_CLOSED = "store.closed"
+    STORE_OPENED = "store.opened"
+
+    ALERT_RAISED = "alert.raised"
+    ALERT_CHANGED = "alert.changed"
+    ALERT_ENDED = "alert.ended"
 
     EARNING_POSTED = "earning.posted"
 

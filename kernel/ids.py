@@ -34,8 +34,10 @@ class Kind(StrEnum):
     QUOTE = "quo"
     PROOF = "prf"
     DECISION = "dec"
+    PAUSE = "pau"
     EARNING = "ern"
     EVENT = "evt"
+    ALERT = "alr"
 
 
 def new_id() -> UUID:

@@ -32,6 +32,9 @@ viewer_frames = Counter("onward_viewer_frames_total", "Frames sent to viewers", 
 tick_seconds = Histogram(
     "onward_dispatch_tick_seconds", "Dispatch tick duration, by phase", ["phase"], buckets=MS_BUCKETS
 )
+ticks_failed = Counter("onward_dispatch_ticks_failed_total", "Ticks that failed for one operator")
+planner_misses = Counter("onward_planner_misses_total", "Questions the planner's process did not answer")
 offers = Counter("onward_offers_total", "Offers, by outcome", ["outcome"])
 plan_dropped = Counter("onward_plan_dropped_total", "Planned offers not committed, by reason", ["reason"])
+alerts_open = Gauge("onward_alerts_open", "Alerts that are open now, by code", ["code"])
 deliveries = Counter("onward_deliveries_total", "Deliveries entering a status", ["status"])

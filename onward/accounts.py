@@ -121,7 +121,9 @@ async def add_store(database_url: str, subdomain: str, store: NewStore) -> str:
         return show(Kind.STORE, await _create_store(con, business["id"], business["time_zone"], store))
 
 
-async def add_driver(database_url: str, *, name: str, vehicle: Vehicle, login: Login, subdomain: str | None) -> None:
+async def add_driver(
+    database_url: str, *, name: str, vehicle: Vehicle, login: Login, subdomain: str | None, skills: list[str]
+) -> None:
     """Create a driver: of one business, or of the shared pool."""
     password_hash = await hash_password(login.password)
     async with _database(database_url) as db, db.platform_tx(Reason.ADMIN) as con:
@@ -135,6 +137,7 @@ async def add_driver(database_url: str, *, name: str, vehicle: Vehicle, login: L
             vehicle=vehicle.value,
             pool="dedicated" if own else "shared_pool",
             business_ids=own,
+            skills=skills,
         )
 
 

@@ -81,8 +81,7 @@ def add_business(
     """Add a business with a store and an owner."""
     from onward import accounts, asking
 
-    with _servers_of(data_dir) as settings:
-        asyncio.run(accounts.prepare_add(settings.database_url))
+    with begun(data_dir) as settings:
         new = asking.a_business(
             asking.ask(name, "--name", "The business' name", asking.a_name),
             subdomain=subdomain,
@@ -107,8 +106,7 @@ def add_store(
     """Add a store to a business."""
     from onward import accounts, asking
 
-    with _servers_of(data_dir) as settings:
-        asyncio.run(accounts.prepare_add(settings.database_url))
+    with begun(data_dir) as settings:
         subdomain = asking.ask(business, "--business", "The business' name in links", asking.a_subdomain)
         new = asking.a_store(name, "--name", address, at)
         print(f"Store  {asyncio.run(accounts.add_store(settings.database_url, subdomain, new))}")
@@ -123,20 +121,36 @@ def add_driver(
     business: Annotated[
         str | None, typer.Option(help="The business, by its name in links, that has the driver for itself.")
     ] = None,
+    skill: Annotated[
+        list[str] | None, typer.Option(help="What deliveries may need, as age_check; may be given several times.")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Add a driver: to the shared pool, or with --business to one business."""
     from onward import accounts, asking
+    from tenancy.skills import a_skill
+
+    with begun(data_dir) as settings:
+        called = asking.ask(name, "--name", "The driver's name", asking.a_name)
+        login = asking.a_login(email, "--email", "The driver's e-mail address", password, "--password")
+        can = [a_skill(text) for text in skill or []]
+        moves = asking.ask(vehicle, "--vehicle", "Vehicle", asking.a_vehicle, "bicycle")
+        asyncio.run(
+            accounts.add_driver(
+                settings.database_url, name=called, vehicle=moves, login=login, subdomain=business, skills=can
+            )
+        )
+    _tell_once(settings, _login("Driver", login))
+
+
+@contextlib.contextmanager
+def begun(data_dir: Path | None) -> Iterator[Settings]:
+    """Yield settings with the URLs of servers on which there is an operator."""
+    from onward import accounts
 
     with _servers_of(data_dir) as settings:
         asyncio.run(accounts.prepare_add(settings.database_url))
-        called = asking.ask(name, "--name", "The driver's name", asking.a_name)
-        login = asking.a_login(email, "--email", "The driver's e-mail address", password, "--password")
-        moves = asking.ask(vehicle, "--vehicle", "Vehicle", asking.a_vehicle, "bicycle")
-        asyncio.run(
-            accounts.add_driver(settings.database_url, name=called, vehicle=moves, login=login, subdomain=business)
-        )
-    _tell_once(settings, _login("Driver", login))
+        yield settings
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from kernel.errors import Problem
-from onward.beginning import adding, init
+from onward.beginning import adding, begun, init
 from onward.bench import app as bench
 from onward.config import Settings
 from onward.errors import Refused, Stopped
@@ -116,21 +116,38 @@ def demo(
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="A file of GPS traces (.gz is fine).")],
+    file: Annotated[Path | None, typer.Argument(help="A file of GPS traces (.gz is fine).")] = None,
     format_: Annotated[str, typer.Option("--format", help="porto, capmetro or csv.")] = "csv",
     speed: Annotated[float, typer.Option(min=0.1, help="How many times faster than it was.")] = 60.0,
     vehicles: Annotated[int, typer.Option(min=1, max=5000, help="How many at once, at most.")] = 300,
-    data_dir: Annotated[Path, typer.Option(help="Where data lives; emptied at each start.")] = Path(".onward/replay"),
+    day: Annotated[str | None, typer.Option("--date", help="A past day instead: yesterday, today, 2026-05-04.")] = None,
+    drivers: Annotated[int, typer.Option(help="With --date: so many drivers more, or fewer (-2).")] = 0,
+    policy: Annotated[Path | None, typer.Option(help="With --date: another policy (.toml or .json).")] = None,
+    business: Annotated[str | None, typer.Option(help="With --date: one business, by its name in links.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where data lives; of traces .onward/replay, emptied at each start.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replay recorded traces through real driver sockets and check that nothing is lost."""
-    from onward.replay import run_replay
+    """Replay recorded traces through real sockets; or, with --date, a day's dispatch as it could have been."""
+    if (file is None) == (day is None):
+        raise Refused("Give a file of traces, or a day with --date.")
+    if file is not None:
+        from onward.replay import run_replay
 
-    settings = settings_from(data_dir=data_dir, port=0)
-    log_as(settings, quiet=True)
-    outcome = run_replay(settings, file, format_=format_, speed=speed, vehicles=vehicles)
-    show(outcome, as_json=as_json)
-    raise typer.Exit(1 if outcome.fixes_lost else 0)
+        settings = settings_from(data_dir=data_dir or Path(".onward/replay"), port=0)
+        log_as(settings, quiet=True)
+        outcome = run_replay(settings, file, format_=format_, speed=speed, vehicles=vehicles)
+        show(outcome, as_json=as_json)
+        raise typer.Exit(1 if outcome.fixes_lost else 0)
+    assert day is not None
+    from onward import whatif
+
+    with begun(data_dir) as filled:
+        found = whatif.run_whatif(filled, day=day, drivers=drivers, policy=policy, business=business)
+    whatif.tell(found)
+    if as_json:
+        print(whatif.as_json(found))
 
 
 @app.command()

@@ -20,6 +20,8 @@ from dispatch.planner import Planner
 from dispatch.proof import ProofStore
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
+from dispatch.watch import Lookout
+from dispatch.whatif_process import Replays
 from kernel.access import Principal
 from kernel.clock import Clock
 from kernel.db import Database
@@ -93,6 +95,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     planner = Planner(travel, speed=clock.speed)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta = EtaKeeper(db, live, planner, clock, travel.source)
+    lookout = Lookout(db, live, clock)
     streams = Streams(hub, facts, views)
     door = FrontDoor(db, links, clock)
     drivers = DriverGateway(door=door, desk=Desk(db, clock), ingest=ingest, hub=hub, push=push, clock=clock)
@@ -116,6 +119,8 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
+            Replays: Replays(travel),
+            Lookout: lookout,
             Planner: planner,
             Ingest: ingest,
             LivePositions: live,
@@ -135,7 +140,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta))
+        timers.start(supervisor, timers.timers(db, redis, clock, eta, lookout))
         yield
         await supervisor.stop()
         planner.close()

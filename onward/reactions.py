@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dispatch import closing
 from dispatch import reactions as dispatch
 from dispatch.live import LiveFacts
 from dispatch.tick import Dispatcher
@@ -26,6 +27,8 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
     route = Consumer("live.route", live.on_route)
     driver = Consumer("live.driver", live.on_driver)
     offer = Consumer("live.offer", live.on_offer)
+    store = Consumer("live.store", live.on_store)
+    alert = Consumer("live.alert", live.on_alert)
     plan = Consumer("dispatch.wake", wake)
     follow = Consumer("orders.follow_delivery", orders.on_delivery)
     customer = Consumer("live.customer", tell_customer)
@@ -38,7 +41,7 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
         e.DELIVERY_CREATED: (plan, show),
         e.DELIVERY_OFFERED: (show,),
         e.DELIVERY_UNASSIGNED: (plan, show, route),
-        e.DELIVERY_ASSIGNED: (show, route),
+        e.DELIVERY_ASSIGNED: (Consumer("dispatch.revoke_losers", dispatch.on_delivery_assigned), show, route),
         e.DELIVERY_EN_ROUTE_TO_PICKUP: (show, route),
         e.DELIVERY_ARRIVED_AT_PICKUP: (show, route),
         e.DELIVERY_PICKED_UP: (follow, show, route),
@@ -51,6 +54,13 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
         e.DELIVERY_RETURNED: (show, route),
         e.DELIVERY_ETA_CHANGED: (show,),
         e.DELIVERY_UPDATED: (show,),
+        e.DELIVERY_REORDERED: (show, route),
+        e.DELIVERY_UNDELIVERABLE: (show,),
+        e.STORE_CLOSED: (Consumer("dispatch.store_closed", closing.on_store_closed), store),
+        e.STORE_OPENED: (Consumer("dispatch.store_opened", closing.on_store_opened), store, plan),
+        e.ALERT_RAISED: (alert,),
+        e.ALERT_CHANGED: (alert,),
+        e.ALERT_ENDED: (alert,),
         e.OFFER_SENT: (offer,),
         e.OFFER_ACCEPTED: (offer,),
         e.OFFER_DECLINED: (offer, plan),

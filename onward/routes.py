@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from dispatch import board_api, deliveries_api, dispatcher_api, driver_api
+from dispatch import (
+    board_api,
+    deliveries_api,
+    dispatcher_api,
+    driver_api,
+    fairness_api,
+    policy_api,
+    route_api,
+    suggestions_api,
+    whatif_api,
+    zones_api,
+)
 from finance import api as finance
 from kernel.http import Route
 from storefront_api.catalog import api as catalog
@@ -10,10 +21,12 @@ from storefront_api.checkout import api as checkout
 from storefront_api.orders import api as orders
 from storefront_api.storefronts import api as storefronts
 from tenancy import api as tenancy
+from tenancy import stores_api
 from tracking import api as tracking
 
 ROUTES: tuple[Route, ...] = (
     *tenancy.ROUTES,
+    *stores_api.ROUTES,
     *storefronts.ROUTES,
     *catalog.ROUTES,
     *checkout.ROUTES,
@@ -21,6 +34,12 @@ ROUTES: tuple[Route, ...] = (
     *deliveries_api.ROUTES,
     *board_api.ROUTES,
     *dispatcher_api.ROUTES,
+    *policy_api.ROUTES,
+    *suggestions_api.ROUTES,
+    *route_api.ROUTES,
+    *fairness_api.ROUTES,
+    *zones_api.ROUTES,
+    *whatif_api.ROUTES,
     *driver_api.ROUTES,
     *tracking.ROUTES,
     *finance.ROUTES,

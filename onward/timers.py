@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from dispatch import offers
 from dispatch.eta import EtaKeeper
-from kernel.clock import Clock
+from dispatch.watch import Lookout
+from kernel.clock import JUMP_MIN_S, Clock, JumpWatch
 from kernel.db import Database, Reason
 from kernel.redis import Redis
 from kernel.supervise import Supervisor
 from tracking.presence import remove_ghosts
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +30,30 @@ class Timer:
     run: Callable[[], Awaitable[object]]
 
 
-def timers(db: Database, redis: Redis, clock: Clock, eta: EtaKeeper) -> tuple[Timer, ...]:
+def timers(db: Database, redis: Redis, clock: Clock, eta: EtaKeeper, lookout: Lookout) -> tuple[Timer, ...]:
     """Return the table. Each job may run in several processes at once."""
 
+    jumps = JumpWatch(clock, time.monotonic)
+
     async def expire_offers() -> None:
+        now = clock.now()
+        future = now + timedelta(seconds=JUMP_MIN_S)
         async with db.platform_tx(Reason.OFFER_EXPIRY) as con:
-            await offers.expire_due(con, clock.now())
+            await offers.restart_terms(con, now, LONG_AGO if jumps.jumped() else future)
+            await offers.expire_due(con, now)
 
     async def forget() -> None:
         async with db.platform_tx(Reason.HOUSEKEEPING) as con:
             await con.execute("DELETE FROM sessions WHERE expires_at < now() - interval '7 days'")
             await con.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
             await con.execute("DELETE FROM driver_actions WHERE handled_at < now() - interval '14 days'")
+            await con.execute("DELETE FROM alerts WHERE ended_at < now() - interval '90 days'")
             await con.execute("DELETE FROM outbox WHERE done_at < now() - interval '30 days'")
 
     return (
         Timer("expire_offers", 1.0, expire_offers),
         Timer("eta", 5.0, eta.refresh),
+        Timer("lookout", 5.0, lookout.look),
         Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
         Timer("forget", 3600.0, forget),
     )

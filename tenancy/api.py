@@ -9,11 +9,12 @@ import msgspec
 
 from kernel import ids
 from kernel.access import Permission, Principal
-from kernel.db import Database, Reason
+from kernel.db import Database, Reason, one
 from kernel.errors import Problem
 from kernel.http import Ctx, Rate, Route
 from kernel.ids import Kind
-from tenancy import service
+from tenancy import audit, service
+from tenancy.skills import Skills, in_order
 
 Email = Annotated[str, msgspec.Meta(max_length=320)]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -147,6 +148,46 @@ async def create_api_key(ctx: Ctx, body: NewApiKey) -> ApiKeyView:
         return ApiKeyView(await service.create_api_key(con, business_id=business_id, name=body.name), body.name)
 
 
+class DriverPath(msgspec.Struct, frozen=True):
+    """Which driver."""
+
+    id: str
+
+
+class DriverChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What he can do."""
+
+    skills: Skills
+
+
+class DriverView(msgspec.Struct, frozen=True):
+    """A driver of this operator."""
+
+    id: str
+    name: str
+    vehicle: str
+    pool: str
+    skills: list[str]
+
+
+async def change_driver(ctx: Ctx, path: DriverPath, body: DriverChange) -> DriverView:
+    """Say what a driver can do"""
+    async with ctx.db.platform_tx(Reason.ADMIN) as con:
+        row = one(
+            await con.fetchrow(
+                "UPDATE driver_profiles SET skills = $3 WHERE id = $1 AND operator_id = $2 RETURNING *",
+                ids.parse(Kind.DRIVER, path.id),
+                ctx.principal.operator(),
+                in_order(body.skills),
+            ),
+            "driver",
+        )
+        await audit.note(
+            con, ctx.principal, "driver.changed", {"id": path.id, "skills": row["skills"]}, business_id=None
+        )
+    return DriverView(path.id, row["name"], row["vehicle"], row["pool"], row["skills"])
+
+
 ROUTES = (
     Route("POST", "/api/v1/auth/login", log_in, Permission.PUBLIC, Rate.LOGIN),
     Route("POST", "/api/v1/auth/logout", log_out, Permission.SIGNED_IN, Rate.WRITE),
@@ -154,4 +195,5 @@ ROUTES = (
     Route("POST", "/api/v1/auth/customer/register", register_customer, Permission.PUBLIC, Rate.LOGIN, 201),
     Route("POST", "/api/v1/auth/customer/login", log_in_customer, Permission.PUBLIC, Rate.LOGIN),
     Route("POST", "/api/v1/api-keys", create_api_key, Permission.CATALOG_WRITE, Rate.WRITE, 201),
+    Route("PATCH", "/api/v1/admin/drivers/{id}", change_driver, Permission.PLATFORM_WRITE, Rate.WRITE),
 )

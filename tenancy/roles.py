@@ -17,7 +17,7 @@ BUSINESS_STAFF: Final = frozenset(
         Permission.ORDERS_WRITE,
     }
 )
-BUSINESS_OWNER: Final = BUSINESS_STAFF | {Permission.CATALOG_WRITE, Permission.FINANCE_READ}
+BUSINESS_OWNER: Final = BUSINESS_STAFF | {Permission.POLICY_WRITE, Permission.CATALOG_WRITE, Permission.FINANCE_READ}
 
 PERMISSIONS: Final[dict[str, frozenset[Permission]]] = {
     "platform_admin": frozenset(
@@ -25,6 +25,7 @@ PERMISSIONS: Final[dict[str, frozenset[Permission]]] = {
             Permission.SIGNED_IN,
             Permission.BOARD_READ,
             Permission.DISPATCH,
+            Permission.POLICY_WRITE,
             Permission.PLATFORM_READ,
             Permission.PLATFORM_WRITE,
         }

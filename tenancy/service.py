@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -13,6 +14,7 @@ from kernel.errors import Problem, invalid
 from kernel.ids import new_id
 from tenancy.passwords import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, hash_password, verify_password
 from tenancy.roles import PERMISSIONS
+from tenancy.skills import in_order
 from tenancy.tokens import (
     API_KEY_PREFIX,
     SESSION_PREFIX,
@@ -66,20 +68,18 @@ async def create_business(
     subdomain: str,
     currency: str,
     color: str = "#2563eb",
-    uses_shared_pool: bool = True,
 ) -> UUID:
     """Create a business; raises `conflict` when the subdomain is taken. Platform path."""
     business_id = new_id()
     made = await con.fetchval(
-        """INSERT INTO businesses (id, operator_id, name, subdomain, currency, color, uses_shared_pool)
-           VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (subdomain) DO NOTHING RETURNING id""",
+        """INSERT INTO businesses (id, operator_id, name, subdomain, currency, color)
+           VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (subdomain) DO NOTHING RETURNING id""",
         business_id,
         operator_id,
         name,
         subdomain,
         currency,
         color,
-        uses_shared_pool,
     )
     if made is None:
         raise Problem("conflict", f"The subdomain {subdomain} is taken.")
@@ -161,6 +161,7 @@ async def create_driver(
     business_ids: tuple[UUID, ...] = (),
     priority: int = 1,
     phone: str = "",
+    skills: Iterable[str] = (),
 ) -> tuple[UUID, UUID]:
     """Create a driver with his account; return (driver id, user id). Platform path."""
     if (pool == "dedicated") != bool(business_ids):
@@ -170,8 +171,8 @@ async def create_driver(
     )
     driver_id = new_id()
     await con.execute(
-        """INSERT INTO driver_profiles (id, operator_id, user_id, name, phone, vehicle, pool)
-           VALUES ($1, $2, $3, $4, $5, $6, $7)""",
+        """INSERT INTO driver_profiles (id, operator_id, user_id, name, phone, vehicle, pool, skills)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
         driver_id,
         operator_id,
         user_id,
@@ -179,6 +180,7 @@ async def create_driver(
         phone,
         vehicle,
         pool,
+        in_order(skills),
     )
     for business_id in business_ids:
         await con.execute(

@@ -304,7 +304,7 @@ def snapshot_after(view: dict[str, Any], changes: list[dict[str, Any]]) -> dict[
         if change["kind"] == "tracking":
             view = change
             continue
-        for name, kind in (("deliveries", "delivery"), ("drivers", "driver")):
+        for name, kind in (("deliveries", "delivery"), ("drivers", "driver"), ("stores", "store"), ("alerts", "alert")):
             if change["kind"] in (kind, "gone"):
                 rest = [item for item in view[name] if item["id"] != change["id"]]
                 old = next((item for item in view[name] if item["id"] == change["id"]), None)

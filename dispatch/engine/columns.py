@@ -51,7 +51,11 @@ class Market:
         allowed = np.ones((len(jobs), len(bundles)), bool)
         for k in range(bundles.jobs.shape[1]):
             allowed &= (bundles.jobs[:, k] < 0) | jobs[:, bundles.jobs[:, k]]
-        allowed &= self.pricer.stack_max[:, None] >= bundles.size
+        drivers, sizes = self.pricer.problem.drivers, np.array([job.size for job in self.pricer.problem.jobs], np.int64)
+        room = np.array([max(d.capacity, sum(int(sizes[job]) for job in d.keeps)) for d in drivers], np.int64)
+        load = np.where(bundles.jobs >= 0, sizes[bundles.jobs], 0).sum(axis=1)
+        fits = (bundles.size == 1) | (load <= room[:, None])
+        allowed &= fits & (self.pricer.stack_max[:, None] >= bundles.size)
         for number in np.flatnonzero(bundles.detour >= 0).tolist():
             driver = bundles.detours[bundles.detour[number]].driver
             allowed[:driver, number] = allowed[driver + 1 :, number] = False

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dispatch.engine.bundles import Bundles
 from dispatch.engine.candidates import eligible
-from dispatch.engine.problem import NEVER, NOWHERE, REACH_MAX_S, UNASSIGNED_S, Ints, Problem
+from dispatch.engine.problem import NEVER, NOWHERE, REACH_MAX_S, Ints, Problem
 
 TERMS = ("delay", "lateness", "driver_time", "empty_travel", "dedicated_first", "fairness")
 
@@ -70,6 +70,10 @@ class Pricer:
         self.pickup = np.array([job.pickup for job in jobs], np.int64)
         self.ready_s = np.array([job.ready_s for job in jobs], np.int64)
         self.promised_s = np.array([job.promised_s for job in jobs], np.int64)
+        worth = [problem.job_weights(job) for job in jobs]
+        self.delay_weight = np.array([weights.delay for weights in worth], np.int64)
+        self.lateness_weight = np.array([weights.lateness for weights in worth], np.int64)
+        self.left_open = np.array([weights.open_cost for weights in worth], np.int64)
         self.vehicles = np.unique(self.vehicle) if len(drivers) else np.zeros(1, np.int64)
 
     @cached_property
@@ -119,9 +123,9 @@ class Pricer:
 
     @cached_property
     def detours(self) -> Ints:
-        """What is known of each detour (detours, 6): delay, lateness, time and when he starts, is free and where."""
+        """What is known of each detour (detours, 6): prices of delay and lateness, time, start, end and last place."""
         rows = [
-            (one.delay_s, one.late_s, one.longer_s, one.start_by_s, one.end_s, one.end_place)
+            (one.delay, one.late, one.longer_s, one.start_by_s, one.end_s, one.end_place)
             for one in self.bundles.detours
         ]
         return np.array(rows, np.int64).reshape(-1, 6)
@@ -195,13 +199,13 @@ class Pricer:
             if not (job >= 0).any():
                 break
             door = left + after[..., k]
-            delay += np.where(job >= 0, np.maximum(0, door - self.floor_s[job]), 0)
-            late += np.where(job >= 0, np.maximum(0, door - self.promised_s[job]), 0)
+            delay += np.where(job >= 0, self.delay_weight[job] * np.maximum(0, door - self.floor_s[job]), 0)
+            late += np.where(job >= 0, self.lateness_weight[job] * np.maximum(0, door - self.promised_s[job]), 0)
         end = left + after[..., -1]
         busy = np.maximum(0, np.minimum(end, np.maximum(self.off_s[driver], start)) - start)
         terms = {
-            "delay": weights.delay * delay,
-            "lateness": weights.lateness * late,
+            "delay": delay,
+            "lateness": late,
             "driver_time": self.per_second() * busy,
             "empty_travel": weights.empty_travel * way,
         }
@@ -211,7 +215,6 @@ class Pricer:
 
     def _on_the_way(self, priced: Priced, bundle: Ints) -> Priced:
         """Put in what is known of the detours among these bundles."""
-        weights = self.problem.weights
         number = np.broadcast_to(self.bundles.detour[bundle], priced.start_by_s.shape)
         delay, late, longer, start, end, place = np.moveaxis(self.detours[number], -1, 0)
 
@@ -219,8 +222,8 @@ class Pricer:
             return np.where(number >= 0, known, computed)
 
         terms = {
-            "delay": put(weights.delay * delay, priced.terms["delay"]),
-            "lateness": put(weights.lateness * late, priced.terms["lateness"]),
+            "delay": put(delay, priced.terms["delay"]),
+            "lateness": put(late, priced.terms["lateness"]),
             "driver_time": put(self.per_second() * longer, priced.terms["driver_time"]),
             "empty_travel": put(np.zeros_like(delay), priced.terms["empty_travel"]),
         }
@@ -248,8 +251,8 @@ class Pricer:
     def open_cost(self) -> Ints:
         """What leaving each job open costs (jobs,): more than delaying it long, and what it can't get back anyway."""
         half_pickup, _ = self.problem.half_services()
-        weights = self.problem.weights
         earliest = self.floor_s + np.maximum(0, half_pickup - self.ready_s)
         placed = np.array([job.placed_s for job in self.problem.jobs], np.int64)
-        sunk = weights.delay * (earliest - self.floor_s) + weights.lateness * np.maximum(0, earliest - self.promised_s)
-        return np.asarray(100 * UNASSIGNED_S + 100 * np.maximum(0, -placed) + sunk, np.int64)
+        late = np.maximum(0, earliest - self.promised_s)
+        sunk = self.delay_weight * (earliest - self.floor_s) + self.lateness_weight * late
+        return np.asarray(self.left_open + 100 * np.maximum(0, -placed) + sunk, np.int64)

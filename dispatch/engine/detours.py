@@ -25,7 +25,7 @@ IMPOSSIBLE: Final = 2**50
 class Detour(NamedTuple):
     """A driver, a job, and after how many of his stops its pickup and its door come.
 
-    `delay_s` and `late_s` are of the job and, what is added, of everybody on the way; `longer_s` is what the route
+    `delay` and `late` are prices: of the job and, what is added, of everybody on the way; `longer_s` is what the route
     takes more; `start_by_s` is when he leaves for the pickup.
     """
 
@@ -33,8 +33,8 @@ class Detour(NamedTuple):
     job: int
     before_pickup: int
     before_door: int
-    delay_s: int
-    late_s: int
+    delay: int
+    late: int
     longer_s: int
     start_by_s: int
     end_s: int
@@ -65,7 +65,7 @@ def make_detours(problem: Problem) -> list[Detour]:
 
 @dataclass(slots=True)
 class _Way:
-    """Drivers × jobs on the way: where, since when, and what everybody's waiting has come to."""
+    """Drivers × jobs on the way: where, since when, and what everybody's waiting costs."""
 
     place: Ints
     now: Ints
@@ -108,6 +108,13 @@ class _Routes:
         first = -aboard.min(axis=1, initial=0, keepdims=True)
         self._aboard = np.concatenate((first, first + aboard), axis=1)
         self._room = limit - 1
+        sizes = np.array([[stop.size for stop in route] for route in stops], np.int64)
+        loaded = np.cumsum(np.where(self._is_door, -sizes, sizes), axis=1)
+        self._load = np.concatenate((np.zeros_like(self._here), loaded), axis=1) - loaded[:, -1:]
+        self._space = np.array([[driver.capacity - job.size for job in jobs] for driver in people], np.int64)
+        worth = [problem.job_weights(job) for job in jobs]
+        self._delay_weight = np.array([[weights.delay for weights in worth]], np.int64)
+        self._lateness_weight = np.array([[weights.lateness for weights in worth]], np.int64)
         self._moments, way = self._as_it_is()
         self._old_end = way.now
 
@@ -151,18 +158,16 @@ class _Routes:
                 way.place, way.now = np.broadcast_to(self._pickup, shape), picked + half_pickup
             if stop == before_door:
                 at = way.now + problem.legs.seconds(way.place, self._door, self._vehicle) + half_dropoff
-                way.delay = way.delay + np.maximum(0, at - self._floor_s)
-                way.late = way.late + np.maximum(0, at - self._job_promised_s)
+                way.delay = way.delay + self._delay_weight * np.maximum(0, at - self._floor_s)
+                way.late = way.late + self._lateness_weight * np.maximum(0, at - self._job_promised_s)
                 way.place, way.now = np.broadcast_to(self._door, shape), at + half_dropoff
             if stop < self._length:
                 self._serve(way, stop, self._moments[stop])
-        price = (
-            weights.delay * way.delay
-            + weights.lateness * way.late
-            + (weights.driver_time + problem.second_price) * (way.now - self._old_end)
-        )
+        price = way.delay + way.late + (weights.driver_time + problem.second_price) * (way.now - self._old_end)
         carried = self._aboard[:, before_pickup : before_door + 1].max(axis=1, keepdims=True)
-        good = self._allowed & (carried <= self._room) & (picked <= self._off_s) & (gap <= REACH_MAX_S)
+        loaded = self._load[:, before_pickup : before_door + 1].max(axis=1, keepdims=True)
+        good = self._allowed & (carried <= self._room) & (loaded <= self._space)
+        good &= (picked <= self._off_s) & (gap <= REACH_MAX_S)
         return np.where(good, price, IMPOSSIBLE), (way.delay, way.late, start, way.now, way.place)
 
     def _serve(self, way: _Way, stop: int, before: Ints | None) -> Ints:
@@ -174,8 +179,10 @@ class _Routes:
         if before is not None:
             later = np.where(self._is_door[:, column], moment - before, 0)
             promised = self._promised_s[:, column]
-            way.delay = way.delay + later
-            way.late = way.late + np.maximum(0, moment - promised) - np.maximum(0, before - promised)
+            weights = self._problem.weights
+            way.delay = way.delay + weights.delay * later
+            more = np.maximum(0, moment - promised) - np.maximum(0, before - promised)
+            way.late = way.late + weights.lateness * more
         way.place = np.broadcast_to(self._place[:, column], way.now.shape)
         way.now = moment + half
         return moment

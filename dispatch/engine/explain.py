@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from dispatch.engine.bundles import Bundles
-from dispatch.engine.candidates import count_reasons, eligible, on_the_way
+from dispatch.engine.candidates import NONE, Candidates
 from dispatch.engine.cost import TERMS, Pricer, Terms
 from dispatch.engine.plan import Plan, Route
 from dispatch.engine.problem import Ints, Problem
@@ -45,45 +45,50 @@ class Explanation(msgspec.Struct, frozen=True):
     on_the_way: bool = False
 
 
-def explain(problem: Problem, plan: Plan) -> list[Explanation]:
+def explain(problem: Problem, plan: Plan, runners_up_max: int = RUNNERS_UP_MAX) -> list[Explanation]:
     """Return one explanation per job, in the problem's order."""
     if not problem.drivers:
         return [Explanation(job, None, (), dict(problem.left_out), plan.method) for job in range(len(problem.jobs))]
     pricer = Pricer(problem, Bundles(problem, [(number,) for number in range(len(problem.jobs))]))
-    allowed = eligible(problem)
+    candidates = Candidates(problem)
     given = {job: (route, trip) for route in plan.routes for trip, part in enumerate(route.trips) for job in part.jobs}
     busy = {route.driver for route in plan.routes}
     return [
-        _explain(pricer, plan, job, np.flatnonzero(allowed[:, job]), given.get(job), busy)
+        _explain(pricer, candidates, plan, job, given.get(job), busy, runners_up_max)
         for job in range(len(problem.jobs))
     ]
 
 
 def _explain(
-    pricer: Pricer, plan: Plan, job: int, drivers: Ints, given: tuple[Route, int] | None, busy: set[int]
+    pricer: Pricer,
+    candidates: Candidates,
+    plan: Plan,
+    job: int,
+    given: tuple[Route, int] | None,
+    busy: set[int],
+    runners_up_max: int,
 ) -> Explanation:
-    problem = pricer.problem
-    priced = pricer.route(drivers, (np.full(len(drivers), job),))
-    way = problem.legs.seconds(
-        pricer.place[drivers], pricer.pickup[np.full(len(drivers), job)], pricer.vehicle[drivers]
-    )
-    candidates: list[Candidate] = []
-    best = None
-    for n, driver in enumerate(drivers.tolist()):
-        chosen = given is not None and given[0].driver == driver
-        if not chosen and on_the_way(problem, problem.drivers[driver], problem.jobs[job], int(way[n])) is not None:
-            continue
-        terms = Terms(**{name: int(priced.terms[name][n]) for name in TERMS})
-        one = Candidate(problem.drivers[driver].id, terms.total, int(way[n]), terms, driver in busy and not chosen)
-        if chosen:
-            best = one
-        else:
-            candidates.append(one)
-    others = tuple(sorted(candidates, key=lambda c: (c.total, c.driver_id))[:RUNNERS_UP_MAX])
-    excluded = count_reasons(problem, job)
+    able = np.flatnonzero(candidates.of(job) == NONE)
+    excluded = candidates.count(job)
     if given is None:
-        return Explanation(job, None, others, excluded, plan.method)
+        return Explanation(job, None, _cheapest(pricer, job, able, busy, runners_up_max), excluded, plan.method)
     route, trip = given
+    others = _cheapest(pricer, job, able[able != route.driver], busy, runners_up_max)
+    best = _cheapest(pricer, job, np.array([route.driver]), set(), 1)[0]
     together = tuple(other for other in route.trips[trip].jobs if other != job)
     amid = route.trips[trip].amid is not None
     return Explanation(job, best, others, excluded, plan.method, together, trip > 0, route.start_by_s, amid)
+
+
+def _cheapest(pricer: Pricer, job: int, drivers: Ints, busy: set[int], count: int) -> tuple[Candidate, ...]:
+    """Return up to `count` of these drivers, the cheapest for the job alone first."""
+    priced = pricer.route(drivers, (np.full(len(drivers), job),))
+    best = np.argsort(priced.total, kind="stable")[:count]
+    way = pricer.problem.legs.seconds(
+        pricer.place[drivers[best]], pricer.pickup[np.full(len(best), job)], pricer.vehicle[drivers[best]]
+    )
+    found = []
+    for n, driver, to_pickup_s in zip(best.tolist(), drivers[best].tolist(), way.tolist(), strict=True):
+        terms = Terms(**{name: int(priced.terms[name][n]) for name in TERMS})
+        found.append(Candidate(pricer.problem.drivers[driver].id, terms.total, to_pickup_s, terms, driver in busy))
+    return tuple(found)

@@ -7,11 +7,12 @@ that a weight of 100 makes one second cost one second.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
 from uuid import UUID
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
@@ -37,6 +38,23 @@ class Legs(Protocol):
         """Return for every `end` its `count` nearest of `start` (len(end), count); None when all pairs are cheap."""
 
 
+PerSecond = Annotated[int, Meta(ge=0, le=1_000)]
+PerJob = Annotated[int, Meta(ge=0, le=360_000)]
+"""Weights beyond these would leave deliveries open rather than give them to somebody."""
+
+
+class JobWeights(msgspec.Struct, frozen=True):
+    """What a second of delay and of lateness is worth for one business' jobs."""
+
+    delay: int
+    lateness: int
+
+    @property
+    def open_cost(self) -> int:
+        """What leaving a job open costs at least: the dearer its seconds, the more."""
+        return UNASSIGNED_S * max(100, self.delay, self.lateness)
+
+
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a second of each cost is worth, in hundredths; a policy may change them.
 
@@ -45,13 +63,17 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     driving with nothing aboard. The last three are hundredths of a second for a job, not for a second.
     """
 
-    delay: int = 100
-    lateness: int = 100
-    driver_time: int = 2
-    empty_travel: int = 2
-    pool_instead_of_dedicated: int = 24_000
-    dedicated_priority_step: int = 3_000
-    fairness: int = 500
+    delay: PerSecond = 100
+    lateness: PerSecond = 100
+    driver_time: PerSecond = 2
+    empty_travel: PerSecond = 2
+    pool_instead_of_dedicated: PerJob = 24_000
+    dedicated_priority_step: PerJob = 3_000
+    fairness: PerJob = 500
+
+    def of_a_job(self) -> JobWeights:
+        """Return what a job's seconds are worth."""
+        return JobWeights(self.delay, self.lateness)
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -60,6 +82,7 @@ class Stop(msgspec.Struct, frozen=True):
     place: int
     ready_s: int = -(10**9)
     promised_s: int | None = None
+    size: int = 1
 
 
 class Driver(msgspec.Struct, frozen=True):
@@ -82,6 +105,8 @@ class Driver(msgspec.Struct, frozen=True):
     skills: frozenset[str] = frozenset()
     heading_to: int = NOWHERE
     keeps: tuple[int, ...] = ()
+    capacity: int = 100
+    distance_m_max: int = 10**6
     here: int = NOWHERE
     route: tuple[Stop, ...] = ()
 
@@ -105,6 +130,8 @@ class Job(msgspec.Struct, frozen=True):
     needs: frozenset[str] = frozenset()
     not_by: frozenset[UUID] = frozenset()
     pinned_to: UUID | None = None
+    size: int = 1
+    distance_m: int = 0
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -112,16 +139,17 @@ class Limits(msgspec.Struct, frozen=True):
 
     columns_max: int = 4_000
     rounds: int = 5
-    solver_work: float = 0.2
+    solver_work: float = 0.16
     pairs_max: int = 400_000
 
 
 class Problem(msgspec.Struct, frozen=True):
     """One question.
 
-    `second_price` is what the load adds to a driver's second, in hundredths. `epoch_s` is when the engine will be
-    asked again, `lead_s` how long before he must leave a driver has to be told. `demand` is (pickup place, expected
-    share of coming jobs) for the advice to idle drivers; `left_out` counts drivers the caller left out, by reason.
+    `business_weights` are those of businesses that weigh their jobs otherwise. `second_price` is what the load adds to
+    a driver's second, in hundredths. `epoch_s` is when the engine will be asked again, `lead_s` how long before he
+    must leave a driver has to be told. `demand` is (pickup place, expected share of coming jobs) for the advice to idle
+    drivers; `left_out` counts drivers the caller left out, by reason.
     """
 
     now_ms: int
@@ -129,6 +157,7 @@ class Problem(msgspec.Struct, frozen=True):
     jobs: tuple[Job, ...]
     legs: Legs
     weights: Weights = Weights()
+    business_weights: dict[UUID, JobWeights] = {}
     second_price: int = 0
     pickup_service_s: int = 120
     dropoff_service_s: int = 120
@@ -136,6 +165,10 @@ class Problem(msgspec.Struct, frozen=True):
     lead_s: int = 0
     demand: tuple[tuple[int, float], ...] = ()
     left_out: dict[str, int] = {}
+
+    def job_weights(self, job: Job) -> JobWeights:
+        """Return what a job's seconds are worth."""
+        return self.business_weights.get(job.business_id) or self.weights.of_a_job()
 
     def promised(self) -> dict[int, int]:
         """Return job → driver for the work that is promised already."""

@@ -5,6 +5,7 @@ The same `solve` runs in the server's tick, in replays and in benchmarks; nothin
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Final
 
@@ -24,6 +25,8 @@ from dispatch.engine.relaxation import SolverFailed
 from dispatch.engine.reposition import advise
 from dispatch.engine.verify import verify
 
+DIVE: Final = 4
+"""So many steps of the way to a first pick look for columns that are missing there."""
 NEAREST_IN_BIG: Final = 16
 WIDER: Final = 2
 WIDEN_BY: Final = 4
@@ -108,8 +111,12 @@ def _pack(market: Market, columns: Columns, limits: Limits) -> tuple[Columns, In
         columns = together(columns, more)
         add(more)
         relaxed = best = packing.relax()
-    while len(relaxed.parts):
+    for step in itertools.count():
+        if not len(relaxed.parts):
+            break
         relaxed = packing.relax(packing.surest(relaxed))
+        if step >= DIVE:
+            continue
         more = market.missing(relaxed.row_price[:drivers], relaxed.row_price[drivers:], -0.5)
         if len(more.driver):
             columns = together(columns, more)

@@ -67,6 +67,7 @@ class _Look:
             faults.append(f"driver {route.driver} loses work that he was promised")
         if route.trips and driver.heading_to not in (NOWHERE, route.trips[0].pickup):
             faults.append(f"driver {route.driver} is diverted")
+        kept = sum(problem.jobs[job].size for job in driver.keeps)
         for number, trip in enumerate(route.trips):
             if trip.amid is not None:
                 faults += self._on_the_way(route, number)
@@ -75,6 +76,9 @@ class _Look:
                 faults.append(f"driver {route.driver} calls at two stores with work that does not allow it")
             if stores != {trip.pickup, trip.then} - {NOWHERE}:
                 faults.append(f"jobs {trip.jobs} are not picked up at place {trip.pickup}")
+            load = sum(problem.jobs[job].size for job in trip.jobs)
+            if len(trip.jobs) > 1 and load > max(driver.capacity, kept):
+                faults.append(f"driver {route.driver} carries {load} units, more than he can")
             for job in trip.jobs:
                 if (why := exclusion(problem, self._promised, route.driver, job)) is not None:
                     faults.append(f"driver {route.driver} may not do job {job}: {why}")
@@ -92,12 +96,17 @@ class _Look:
         job = problem.jobs[trip.jobs[0]]
         aboard = sum(stop.promised_s is not None for stop in driver.route)
         aboard -= sum(stop.promised_s is None for stop in driver.route)
-        most = 0
+        load = -sum(stop.size if stop.promised_s is None else -stop.size for stop in driver.route)
+        most, heaviest = 0, 0
         for served in range(before_door + 1):
             if served:
-                aboard += 1 if driver.route[served - 1].promised_s is None else -1
+                stop = driver.route[served - 1]
+                aboard += 1 if stop.promised_s is None else -1
+                load += stop.size if stop.promised_s is None else -stop.size
             if served >= before_pickup:
-                most = max(most, aboard)
+                most, heaviest = max(most, aboard), max(heaviest, load)
+        if heaviest + job.size > driver.capacity:
+            return [f"driver {route.driver} carries {heaviest + job.size} units on his way, more than he can"]
         if not job.several_stores or most + 1 > min(driver.stack_max, job.stack_max):
             return [f"driver {route.driver} carries more than job {trip.jobs[0]} allows"]
         return []
@@ -134,7 +143,8 @@ class _Look:
         after, picked, door, left, end = self._along(driver, trip)
         if picked > driver.off_s:
             return -1, -1, -1, -1
-        cost = weights.delay * max(0, door - self._floor(job)) + weights.lateness * max(0, door - job.promised_s)
+        worth = problem.job_weights(job)
+        cost = worth.delay * max(0, door - self._floor(job)) + worth.lateness * max(0, door - job.promised_s)
         for stop, old, new in zip(driver.route, before, after, strict=True):
             if stop.promised_s is not None:
                 late = max(0, new - stop.promised_s) - max(0, old - stop.promised_s)
@@ -167,8 +177,9 @@ class _Look:
             for number in trip.jobs:
                 job = problem.jobs[number]
                 door = now + self._way(place, job.dropoff, driver.vehicle) + self._half_dropoff
-                cost += weights.delay * max(0, door - self._floor(job))
-                cost += weights.lateness * max(0, door - job.promised_s)
+                worth = problem.job_weights(job)
+                cost += worth.delay * max(0, door - self._floor(job))
+                cost += worth.lateness * max(0, door - job.promised_s)
                 cost += weights.fairness * driver.jobs_done + self._dedicated(driver, job)
                 place, now = job.dropoff, door + self._half_dropoff
             busy = max(0, min(now, max(driver.off_s, start)) - start)
@@ -191,10 +202,10 @@ class _Look:
     def _open_price(self, job: Job) -> int:
         if not self._vehicles:
             return 0
-        floor, weights = self._floor(job), self._problem.weights
+        floor, weights = self._floor(job), self._problem.job_weights(job)
         earliest = floor + max(0, self._half_pickup - job.ready_s)
         lost = weights.delay * (earliest - floor) + weights.lateness * max(0, earliest - job.promised_s)
-        return 1_200_000 + 100 * max(0, -job.placed_s) + lost
+        return 12_000 * max(100, weights.delay, weights.lateness) + 100 * max(0, -job.placed_s) + lost
 
     def _way(self, start: int, end: int, vehicle: int) -> int:
         return int(self._problem.legs.seconds(np.array([start]), np.array([end]), np.array([vehicle]))[0])

@@ -29,5 +29,7 @@ async def stores(con: Connection) -> list[Record]:
 
 
 def is_open(store: Record, now: datetime) -> bool:
-    """Say whether a store is open (OpenStreetMap opening-hours syntax, in the store's own time zone)."""
-    return OpeningHours(store["opening_hours"]).is_open(now.astimezone(ZoneInfo(store["time_zone"])))
+    """Say whether a store is open: not closed for now, and by its hours (OpenStreetMap syntax, its own time zone)."""
+    return store["closed_since"] is None and OpeningHours(store["opening_hours"]).is_open(
+        now.astimezone(ZoneInfo(store["time_zone"]))
+    )

@@ -116,13 +116,12 @@ async def test_a_status_out_of_order_is_refused_and_changes_nothing(onward: Onwa
 
 
 async def test_with_no_driver_the_board_says_why(onward: Onward) -> None:
-    """An unassigned delivery explains itself in words."""
+    """An unassigned delivery explains itself in a code that pages translate."""
     world = onward.world
     async with watcher(onward, world.rosso.token) as board:
         await create_delivery(onward, world.rosso)
-        await board.sees(
-            lambda o: o["deliveries"] and o["deliveries"][0]["reason"] == "No driver is on shift.", "the reason"
-        )
+        why = {"code": "no_drivers", "counts": {}}
+        await board.sees(lambda o: o["deliveries"] and o["deliveries"][0]["unassigned_reason"] == why, "the reason")
 
 
 async def test_two_orders_of_one_store_go_in_one_offer_and_one_route(onward: Onward) -> None:

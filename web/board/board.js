@@ -6,6 +6,7 @@ import { makeMap } from "../shared/map.js";
 import { t } from "../shared/messages.js";
 import { leave, token } from "../shared/session.js";
 import { DriverMark, Icon, LinkState, ThemeSwitch, api, html, render } from "../shared/ui.js";
+import { Alerts } from "./alerts.js";
 import { List } from "./list.js";
 import { Panel, Undo } from "./panel.js";
 import { DONE, board, colors, deliveryOf, driverOf, filters, link, numbers, said, selected, silentDrivers, wayOf } from "./state.js";
@@ -121,9 +122,9 @@ function Board() {
   useEffect(() => { document.title = `${name} · ${t("deliveries")}`; }, [name]);
   return html`<div class="board" data-open=${Boolean(selected.value)}>
     <header class="top"><h1><img src="/web/shared/icon.svg" alt=""/><span>${name}</span></h1><${Numbers}/>
-      <${LinkState} link=${link}/><${ThemeSwitch}/><button class="btn icon quiet" aria-label=${t("sign_out")} title=${t("sign_out")} onClick=${signOut}><${Icon} name="out"/></button>
+      <${LinkState} link=${link}/><a class="btn icon quiet" href="/whatif/" aria-label=${t("wi_title")} title=${t("wi_title")}><${Icon} name="replay"/></a><${ThemeSwitch}/><button class="btn icon quiet" aria-label=${t("sign_out")} title=${t("sign_out")} onClick=${signOut}><${Icon} name="out"/></button>
       <p class="sr">${t("keys_hint")}</p></header>
-    <${List} pick=${pick}/><${MapArea}/><${Panel} pick=${pick}/><${Undo}/>
+    <${Alerts} pick=${pick}/><${List} pick=${pick}/><${MapArea}/><${Panel} pick=${pick}/><${Undo}/>
     <div class="sr" role="status" aria-live="polite">${said}</div></div>`;
 }
 render(html`<${Board}/>`, document.getElementById("app"));

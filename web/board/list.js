@@ -17,9 +17,15 @@ export function whoHasIt(d) {
   if (d.status === "pending") return t("waiting", { time: duration(waited_s(d)) });
   return d.driver_name ?? "";
 }
+// Why nobody has it, in the reader's words: the code, and who can't for which reason, most first.
+export function whyOpen(d) {
+  if (!d.unassigned_reason) return d.reason;
+  const { code, counts } = d.unassigned_reason, left = Object.entries(counts).sort((a, b) => b[1] - a[1]);
+  return t(`r_${code}`, { why: left.map(([why, n]) => `${n} ${t(`x_${why}`)}`).join(", "), n: counts.offers ?? 0, time: time(d.retry_at) });
+}
 function Row({ d, pick }) {
   const when = DONE.has(d.status) ? time(endedAt(d)) : d.eta ? range(d.eta.dropoff) : "";
-  const reason = d.status === "pending" || (DONE.has(d.status) && d.status !== "delivered") ? d.reason : null;
+  const reason = d.status === "pending" ? whyOpen(d) : DONE.has(d.status) && d.status !== "delivered" ? d.reason : null;
   return html`<li><button class="row" aria-current=${selected.value === d.id} data-id=${d.id} tabindex=${tabStop.value === d.id ? 0 : -1} onFocus=${() => { focused.value = d.id; }} onClick=${() => pick(d.id)}>
     <span class="bar" ref=${(e) => e && (e.style.background = colors.value[d.business_id])}></span>
     <span class="where">${d.dropoff.address}</span><${StatusBadge} d=${d}/>

@@ -6,7 +6,7 @@ import { duration, money, range, since, time } from "../shared/format.js";
 import { t } from "../shared/messages.js";
 import { token } from "../shared/session.js";
 import { DriverMark, Icon, Timeline, api, html, now } from "../shared/ui.js";
-import { StatusBadge, whoHasIt } from "./list.js";
+import { StatusBadge, whoHasIt, whyOpen } from "./list.js";
 import { DONE, SEEKING, atRisk, board, colors, deliveryOf, driverOf, late_s, link, pickedUp, said, selected } from "./state.js";
 
 const decisions = signal({ of: null, data: [] });
@@ -117,7 +117,7 @@ function DeliveryPanel({ d, pick }) {
     <div class="driver">${driver
       ? html`<button class="card" onClick=${() => pick(driver.id)}><${DriverMark} state=${driver.state} silent=${silent}/><span><b>${driver.name}</b><small>${t(`v_${driver.vehicle}`)} · ${t(`pool_${driver.pool}`)}</small></span></button>`
       : html`<p class="card"><${DriverMark} state="offline"/><span><b>${d.driver_name ?? t("driver_none")}</b><small>${SEEKING.has(d.status) ? whoHasIt(d) : ""}</small></span></p>`}
-      ${d.reason && html`<p class="reason">${d.reason}</p>`}
+      ${whyOpen(d) && html`<p class="reason">${whyOpen(d)}</p>`}
       ${d.pinned_driver_id && html`<p class="soft">${t("pinned_to", { name: driverOf(d.pinned_driver_id)?.name ?? t("a_pool_driver") })}</p>`}</div>
     <dl class="facts"><dt>${t("items")}</dt><dd>${d.items || "–"}</dd><dt>${t("fee")}</dt><dd class="num">${money(d.fee_minor, d.currency)}${d.attempts > 1 ? ` · ${t("attempts", { n: d.attempts })}` : ""}</dd></dl>
     <div class="actions"><a class="btn" href=${d.tracking_url} target="_blank" rel="noopener">${t("tracking_page")}<${Icon} name="away"/></a>

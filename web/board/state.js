@@ -56,8 +56,10 @@ export function late_s(d) {
   const end = d.status === "delivered" ? Date.parse(endedAt(d)) : Math.max(now.value, Date.parse(d.eta?.dropoff.p50 ?? 0));
   return Math.max(0, (end - Date.parse(d.promised_at)) / 1000);
 }
-export const atRisk = (d) => !DONE.has(d.status) && Boolean(d.eta && d.promised_at) && Date.parse(d.eta.dropoff.p90) > Date.parse(d.promised_at);
-const needsHand = (d) => (d.status === "pending" && !d.planned_at && (d.reason || waited_s(d) > ATTENTION_AFTER_S)) || (!DONE.has(d.status) && late_s(d) > 0);
+// Food aboard a driver who vanished is at risk, whatever was expected when he was heard of last.
+const withVanished = computed(() => new Set((board.value?.alerts ?? []).flatMap((alert) => (alert.code === "driver_vanished" ? alert.data.delivery_ids : []))));
+export const atRisk = (d) => !DONE.has(d.status) && (withVanished.value.has(d.id) || Boolean(d.eta && d.promised_at && Date.parse(d.eta.dropoff.p90) > Date.parse(d.promised_at)));
+const needsHand = (d) => (d.status === "pending" && !d.planned_at && (d.unassigned_reason || waited_s(d) > ATTENTION_AFTER_S)) || (!DONE.has(d.status) && (late_s(d) > 0 || withVanished.value.has(d.id)));
 const urgency = (d) => (SEEKING.has(d.status) ? 1e6 + waited_s(d) : late_s(d));
 const groupOf = (d) => (DONE.has(d.status) ? "finished" : needsHand(d) ? "needs_attention" : "in_progress");
 

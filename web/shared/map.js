@@ -106,9 +106,10 @@ export async function makeMap(container, { onPick = null, onTap = null, fallback
       data.places = list.map((place) => point(place.lng, place.lat, { ...place, selected: Boolean(place.selected), icon: `${place.kind}/${place.color}` }));
       if (ready) show("places", wear(data.places));
     },
-    line(points) {
-      const coordinates = points.map((place) => [place.lng, place.lat]);
-      data.line = points.length < 2 ? [] : [{ type: "Feature", geometry: { type: "LineString", coordinates }, properties: {} }];
+    // `beside`: another way to compare it with, drawn plain and below.
+    line(points, beside = []) {
+      const feature = (way, plain) => ({ type: "Feature", properties: { plain }, geometry: { type: "LineString", coordinates: way.map((place) => [place.lng, place.lat]) } });
+      data.line = [[beside, true], [points, false]].filter(([way]) => way.length > 1).map(([way, plain]) => feature(way, plain));
       show("line", data.line);
     },
     // After the page changed its layout: the map is measured anew before it moves.
@@ -151,7 +152,9 @@ function dress(map, colors, info) {
   const text = { "text-color": colors.text, "text-halo-color": colors.halo, "text-halo-width": 1.8 };
   const icons = { "icon-allow-overlap": true, "icon-ignore-placement": true };
   const label = { "text-field": ["get", "name"], "text-font": ["sans-serif"], "text-size": 12, "text-max-width": 11, "text-optional": true };
-  map.addLayer({ id: "way", type: "line", source: "line", layout: { "line-cap": "round", "line-join": "round" },
+  map.addLayer({ id: "way-beside", type: "line", source: "line", filter: ["get", "plain"], layout: { "line-cap": "round", "line-join": "round" },
+    paint: { "line-color": colors.text, "line-width": 2, "line-opacity": 0.75 } });
+  map.addLayer({ id: "way", type: "line", source: "line", filter: ["!", ["get", "plain"]], layout: { "line-cap": "round", "line-join": "round" },
     paint: { "line-color": colors.line, "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
   map.addLayer({ id: "doors", type: "circle", source: "places", filter: ["all", isDoor, ["!", chosen]],
     paint: { "circle-radius": 4.5, "circle-color": ["get", "color"], "circle-stroke-width": 2, "circle-stroke-color": colors.halo } });

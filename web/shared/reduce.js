@@ -1,6 +1,6 @@
 // What a viewer sees, as a pure function of the frames. Law: a snapshot and its deltas give what a fresh snapshot gives.
 // It imports nothing, so that any test can run it.
-const LISTS = { delivery: "deliveries", driver: "drivers", store: "stores" };
+const LISTS = { delivery: "deliveries", driver: "drivers", store: "stores", alert: "alerts" };
 
 // Returns the object after one frame; what a frame does not touch keeps its identity.
 export function reduce(view, frame) {

@@ -49,14 +49,15 @@ async def make(db: Database, world: World) -> UUID:
     return new.id
 
 
-async def send(db: Database, world: World, driver_id: UUID, delivery_ids: list[UUID]) -> UUID | None:
+async def send(db: Database, world: World, driver_ids: list[UUID], delivery_ids: list[UUID]) -> dict[UUID, UUID]:
+    terms = {name: [show(Kind.DELIVERY, one) for one in delivery_ids] for name in ("deliveries", "order")}
     async with db.platform_tx(Reason.DISPATCH_TICK) as con:
         return await offers.send(
             con,
             operator_id=world.operator_id,
-            driver_id=driver_id,
+            asked=dict.fromkeys(driver_ids, terms),
             deliveries=[(delivery_id, 1) for delivery_id in delivery_ids],
-            terms={name: [show(Kind.DELIVERY, one) for one in delivery_ids] for name in ("deliveries", "order")},
+            ttl_s=30,
             now=NOW,
         )
 
@@ -106,7 +107,7 @@ async def check(db: Database, delivery_ids: list[UUID], what: str) -> None:
 
 
 async def test_a_thousand_interleavings_never_have_two_winners_nor_lose_a_delivery(db: Database, world: World) -> None:
-    """Accept, decline, expire, revoke, cancel and crash, in every mixture that chance finds."""
+    """Accept, decline, expire, revoke, cancel and crash, in every mixture; one is asked, or several."""
     chance = random.Random(SEED)
     drivers = [world.dedicated.id, *(driver.id for driver in world.pool)]
     async with db.platform_tx(Reason.ADMIN) as con:
@@ -116,10 +117,12 @@ async def test_a_thousand_interleavings_never_have_two_winners_nor_lose_a_delive
         chance.shuffle(drivers)
         mixed = [[pair[0]], pair, [pair[1]], pair[::-1]]
 
-        def sending(driver: UUID, wanted: list[UUID]) -> Act:
-            return lambda: send(db, world, driver, wanted)
+        def sending(asked: list[UUID], wanted: list[UUID]) -> Act:
+            return lambda: send(db, world, asked, wanted)
 
-        await at_once(chance, [sending(d, chance.choice(mixed)) for d in drivers[: chance.randint(1, 4)]])
+        some = [sending([d], chance.choice(mixed)) for d in drivers[: chance.randint(1, 4)]]
+        many = [sending(chance.sample(drivers, chance.randint(2, 4)), chance.choice(mixed)) for _ in range(2)]
+        await at_once(chance, chance.choice([some, many, [*some, *many], many[:1]]))
         async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
             sent = await con.fetch("SELECT id, driver_id FROM offers WHERE status = 'sent'")
         acts: list[Act] = [lambda: platform(db, lambda con: offers.expire_due(con, LATER))]
@@ -165,6 +168,8 @@ async def _settle(db: Database, delivery_ids: list[UUID]) -> None:
         for delivery_id in delivery_ids:
             row = await con.fetchrow("SELECT status, driver_id FROM deliveries WHERE id = $1", delivery_id)
             assert row is not None
+            if row["status"] == "assigned":
+                await offers.revoke_losers(con, delivery_id, NOW)
             if row["status"] == "canceled":
                 await offers.revoke_for(con, delivery_id, "canceled", NOW)
                 if row["driver_id"] is not None:

@@ -20,7 +20,7 @@ from dispatch.engine.explain import explain
 from dispatch.engine.legs import ALL_PAIRS_MAX, CrowLegs, PlaneLegs, TableLegs, nearest
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan, Route, Trip, plan_of
-from dispatch.engine.problem import NOWHERE, Driver, Job, Limits, Problem, Stop, Weights
+from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Limits, Problem, Stop, Weights
 from dispatch.engine.reposition import advise
 from dispatch.engine.solve import make_plans, solve
 from dispatch.engine.verify import verify
@@ -84,6 +84,9 @@ def drivers_of(draw: st.DrawFn, number: int) -> Driver:
         jobs_done=draw(st.integers(0, 6)),
         heading_to=draw(st.sampled_from([NOWHERE, NOWHERE, NOWHERE, 3])),
         stack_max=draw(st.integers(1, 3)),
+        capacity=draw(st.sampled_from([1, 3, 100])),
+        distance_m_max=draw(st.sampled_from([2_000, 10**6])),
+        skills=draw(st.sampled_from([frozenset(), frozenset({"age_check"})])),
     )
 
 
@@ -100,6 +103,9 @@ def jobs_of(draw: st.DrawFn, number: int) -> Job:
         several_stores=draw(st.booleans()),
         business_id=draw(st.sampled_from([SHOP, SHOP, OTHER])),
         not_by=frozenset(draw(st.lists(st.sampled_from([UUID(int=100), UUID(int=101)]), max_size=1))),
+        size=draw(st.sampled_from([1, 1, 2])),
+        distance_m=draw(st.sampled_from([500, 500, 3_000])),
+        needs=draw(st.sampled_from([frozenset(), frozenset(), frozenset({"age_check"})])),
     )
 
 
@@ -107,7 +113,14 @@ def jobs_of(draw: st.DrawFn, number: int) -> Job:
 def problems(draw: st.DrawFn) -> Problem:
     drivers = [draw(drivers_of(n)) for n in range(draw(st.integers(0, 5)))]
     jobs = [draw(jobs_of(n)) for n in range(draw(st.integers(0, 6)))]
-    return problem(drivers, jobs, town(draw(st.integers(0, 9))), second_price=draw(st.sampled_from([0, 20, 120])))
+    worth = draw(st.sampled_from([{}, {OTHER: JobWeights(0, 300)}, {SHOP: JobWeights(1_000, 50)}]))
+    return problem(
+        drivers,
+        jobs,
+        town(draw(st.integers(0, 9))),
+        second_price=draw(st.sampled_from([0, 20, 120])),
+        business_weights=worth,
+    )
 
 
 @given(problems())
@@ -380,3 +393,39 @@ def test_prices_are_the_checkers_prices(second: int) -> None:
     for number in range(len(columns.driver)):
         plan = plan_of(pricer, columns, np.array([number]), "one")
         assert verify(question, plan) == []
+
+
+def test_a_business_that_weighs_its_delay_more_is_served_first() -> None:
+    """One driver, two jobs alike but for whose they are: the dearer second goes first; weights are not shared out."""
+    legs = line(0, 1_000, 2_000, 3_000)
+    jobs = [job(0, 1, 2, business_id=SHOP), job(1, 1, 3, business_id=OTHER, stack_max=1)]
+    jobs[0] = msgspec.structs.replace(jobs[0], stack_max=1)
+    for dear in (SHOP, OTHER):
+        question = problem([driver(0)], jobs, legs, business_weights={dear: JobWeights(1_000, 1_000)})
+        route = solve(question).routes[0]
+        assert question.jobs[route.trips[0].jobs[0]].business_id == dear
+
+
+def test_heavy_weights_do_not_leave_a_job_open() -> None:
+    """A policy that makes a second dear makes leaving it open dearer still."""
+    far = line(0, 3_000, 4_000)
+    question = problem([driver(0)], [job(0, 1, 2)], far, business_weights={SHOP: JobWeights(1_000, 1_000)})
+    assert solve(question).open_jobs == ()
+
+
+def test_a_vehicle_carries_what_fits_and_goes_as_far_as_it_is_sent() -> None:
+    """Too big and too far are reasons of their own; two jobs that fit one by one are not taken together; a pin may."""
+    legs = line(0, 100, 900, 1_000)
+    pair = [job(n, 1, 2 + n, size=2) for n in range(2)]
+    small = driver(0, capacity=3)
+    route = solve(problem([small], pair, legs, second_price=120)).routes[0]
+    assert [len(trip.jobs) for trip in route.trips] == [1, 1]
+    route = solve(problem([driver(0, capacity=4)], pair, legs, second_price=120)).routes[0]
+    assert [len(trip.jobs) for trip in route.trips] == [2]
+    near = driver(0, capacity=3, distance_m_max=500)
+    too_much = problem([near], [job(0, size=4), job(1, distance_m=501), job(2, size=4, pinned_to=near.id)], legs)
+    assert exclusion(too_much, {}, 0, 0) is Exclusion.VEHICLE_TOO_SMALL
+    assert exclusion(too_much, {}, 0, 1) is Exclusion.TOO_FAR_FOR_VEHICLE
+    assert solve(too_much).open_jobs == (0, 1)
+    wrong = Plan((Route(0, (Trip(1, (0, 1)),), 0, True, Terms()),), (), 0, "by hand")
+    assert any("more than he can" in fault for fault in verify(problem([small], pair, legs), wrong))

@@ -150,6 +150,44 @@ def test_far_from_every_street_there_is_no_way_on_the_graph_and_the_crow_helps_o
     assert StreetTimes(graph).seconds(a, b, Vehicle.CAR)[0, 0] == CrowFlies().seconds(a, b, Vehicle.CAR)[0, 0]
 
 
+def chain(start: Point, heading: float, junctions: int) -> list[Point]:
+    return [destination(start, heading, 50.0 * number) for number in range(junctions)]
+
+
+def test_no_way_leads_to_an_island_and_a_gap_in_the_map_is_none() -> None:
+    """Between two big parts there is no way, within each there is; a fragment is bridged, off the map is a guess."""
+    mainland, island = chain(HERE, 90, 200), chain(destination(HERE, 180, 1_000), 90, 120)
+    fragment = chain(destination(HERE, 0, 300), 90, 5)
+    nodes = [*mainland, *island, *fragment]
+    pairs = [(n, n + 1) for n in range(len(nodes) - 1) if n + 1 not in (200, 320)]
+    arcs = np.array([*pairs, *((b, a) for a, b in pairs)], np.int32)
+    graph = StreetGraph(
+        StreetArrays(
+            nodes=as_array(nodes),
+            tail=arcs[:, 0],
+            head=arcs[:, 1],
+            length_m=np.full(len(arcs), 50, np.float32),
+            speed_mps=np.full(len(arcs), 10, np.float32),
+            car=np.full(len(arcs), True),
+            bicycle=np.full(len(arcs), True),
+            foot=np.full(len(arcs), True),
+            shape=np.zeros((0, 2)),
+            shape_start=np.zeros(len(arcs) + 1, np.int64),
+        )
+    )
+    far_away = destination(HERE, 0, 9_000)
+    places = as_array([mainland[0], mainland[100], island[0], island[50], fragment[0], far_away])
+    seconds = StreetTimes(graph).seconds(places, places, Vehicle.BICYCLE)
+    apart = seconds >= UNREACHABLE_S
+    on_island = np.array([False, False, True, True, False, False])
+    off_the_map = np.array([False, False, False, False, False, True])
+    assert (apart == ((on_island[:, None] != on_island[None, :]) & ~off_the_map[:, None] & ~off_the_map[None, :])).all()
+    crow = CrowFlies().seconds(places, places, Vehicle.BICYCLE)
+    assert (seconds[-1] == crow[-1]).all()
+    random = np.random.default_rng(1)
+    assert all(graph.random_point(random).lat > HERE.lat - 0.005 for _ in range(50))
+
+
 def test_a_graph_with_an_arc_to_nowhere_is_refused() -> None:
     """Before it can answer wrongly."""
     arrays = grid().arrays

@@ -13,5 +13,6 @@ take preact 11.2.0 "dist/preact.mjs:preact.mjs hooks/dist/hooks.mjs:preact-hooks
 take @preact/signals 2.11.4 "dist/signals.mjs:signals.mjs LICENSE:LICENSE-preact-signals.txt"
 take @preact/signals-core 1.14.5 "dist/signals-core.mjs:signals-core.mjs"
 take htm 3.1.1 "dist/htm.mjs:htm.mjs LICENSE:LICENSE-htm.txt"
+take uplot 1.6.32 "dist/uPlot.esm.js:uplot.mjs dist/uPlot.min.css:uplot.css LICENSE:LICENSE-uplot.txt"
 rm -rf "$work"
 sha256sum -- *.mjs *.css > SHA256SUMS

@@ -1,0 +1,61 @@
+"""A day as the database knows it: what was to be brought where and when it was, and who worked from when to when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from geo.point import Point
+from geo.travel import Vehicle
+
+
+class PastDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery; moments are seconds of the day, the last three None where it never came so far."""
+
+    id: UUID
+    business_id: UUID
+    pickup: Point
+    dropoff: Point
+    placed_s: int
+    ready_s: int
+    promised_s: int
+    uses_shared_pool: bool
+    stack_max: int
+    pay_minor: int
+    driver_id: UUID | None = None
+    assigned_s: int | None = None
+    picked_s: int | None = None
+    door_s: int | None = None
+
+
+class PastShift(msgspec.Struct, frozen=True, kw_only=True):
+    """One driver's stretch of work and where it began; `name` is None where the viewer may not know it."""
+
+    driver_id: UUID
+    name: str | None
+    vehicle: Vehicle
+    pool: str
+    business_priority: dict[UUID, int]
+    at: Point
+    on_s: int
+    off_s: int
+
+
+class PastDay(msgspec.Struct, frozen=True, kw_only=True):
+    """One day of an operator, or of one business; seconds count from the local midnight `starts_at`.
+
+    `until_s` is where it ends, or how far it has come. `left_out` counts deliveries that are not in it: canceled, or,
+    while the day lasts, still under way.
+    """
+
+    date: str
+    time_zone: str
+    starts_at: datetime
+    until_s: int
+    currency: str
+    businesses: dict[UUID, str]
+    deliveries: tuple[PastDelivery, ...]
+    shifts: tuple[PastShift, ...]
+    left_out: dict[str, int]

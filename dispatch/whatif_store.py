@@ -1,0 +1,249 @@
+"""Days to be played again, read from the database: one operator's, or one business' own.
+
+A business' deliveries are read in its own transaction, so that the database itself hides the others'. Of the people
+who worked it is told what it knew that day: its own drivers' shifts, and of a driver of the pool the time from the
+first to the last that he carried for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from dispatch.policy import DEFAULTS
+from dispatch.whatif.past import PastDay, PastDelivery, PastShift
+from geo.point import Point
+from geo.travel import Vehicle
+from kernel.db import Connection, Database, Reason, Record, one
+from kernel.errors import Problem, invalid
+
+DAYS_SHOWN: Final = 60
+POSITION_BEFORE_S: Final = 600
+"""A driver's first position of a shift is looked for from so long before it."""
+SHIFT_MAX_H: Final = 24
+NOT_PLAYED: Final = ("canceled",)
+ENDED: Final = ("delivered", "failed", "returned", "returning")
+
+_DELIVERIES: Final = f"""
+SELECT d.id, d.business_id, d.status, d.created_at, d.ready_at, d.promised_at, d.uses_shared_pool, d.driver_id,
+       d.driver_pay_minor + d.tip_minor AS pay_minor, d.currency, d.assigned_at, d.picked_up_at, d.finished_at,
+       b.name AS business_name,
+       coalesce(b.policy->'stack_max', o.policy->'stack_max', '{DEFAULTS["stack_max"]}')::int AS stack_max,
+       p.lat AS p_lat, p.lng AS p_lng, q.lat AS q_lat, q.lng AS q_lng
+FROM deliveries d
+JOIN businesses b ON b.id = d.business_id
+JOIN operators o ON o.id = d.operator_id
+JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
+JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+WHERE d.operator_id = $1 AND d.ready_at >= $2 AND d.ready_at < $3
+ORDER BY d.created_at, d.id LIMIT $4
+"""
+
+_SHIFTS: Final = """
+SELECT s.driver_id, greatest(s.started_at, $2) AS on_at,
+       least(coalesce(s.ended_at, $3), s.started_at + make_interval(hours => $5), $3) AS off_at
+FROM driver_shifts s
+WHERE s.operator_id = $1 AND s.started_at < $3 AND coalesce(s.ended_at, $3) > $2
+  AND s.started_at > $2 - make_interval(hours => $5)
+  AND ($4::uuid IS NULL OR EXISTS (SELECT FROM driver_business_assignments a
+                                   WHERE a.driver_id = s.driver_id AND a.business_id = $4))
+ORDER BY s.driver_id, s.started_at
+"""
+
+_DRIVERS: Final = """
+SELECT dr.id, dr.name, dr.vehicle, dr.pool,
+       (SELECT coalesce(jsonb_object_agg(a.business_id, a.priority), '{}')
+        FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS priorities
+FROM driver_profiles dr WHERE dr.operator_id = $1 AND dr.id = ANY($2)
+"""
+
+_FIRST_POSITIONS: Final = """
+SELECT w.n, l.lat, l.lng FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY
+  AS w(driver_id, from_at, to_at, n)
+CROSS JOIN LATERAL (SELECT lat, lng FROM driver_locations l
+  WHERE l.driver_id = w.driver_id AND l.recorded_at >= w.from_at AND l.recorded_at < w.to_at
+  ORDER BY l.recorded_at LIMIT 1) l
+"""
+
+
+class KnownDay(msgspec.Struct, frozen=True):
+    """A day on which something was to be delivered."""
+
+    date: str
+    deliveries: int
+    delivered: int
+
+
+class _Span(msgspec.Struct, frozen=True):
+    """A stretch of one driver's work, and from when on his position may be looked up."""
+
+    driver_id: UUID
+    on_at: datetime
+    off_at: datetime
+    seen_from: datetime
+
+
+async def known_days(db: Database, operator_id: UUID, business_id: UUID | None) -> list[KnownDay]:
+    """Return the last days that could be played, newest first."""
+    async with _looking(db, business_id) as con:
+        zone = await _zone(db, operator_id)
+        rows = await con.fetch(
+            """SELECT (ready_at AT TIME ZONE $2)::date AS day, count(*) AS n,
+                      count(*) FILTER (WHERE status = 'delivered') AS delivered
+               FROM deliveries WHERE operator_id = $1 AND status <> 'canceled' AND ready_at < now() + interval '1 day'
+               GROUP BY 1 ORDER BY 1 DESC LIMIT $3""",
+            operator_id,
+            zone.key,
+            DAYS_SHOWN,
+        )
+    return [KnownDay(row["day"].isoformat(), row["n"], row["delivered"]) for row in rows]
+
+
+async def read_day(
+    db: Database, operator_id: UUID, business_id: UUID | None, day: date, now: datetime, *, deliveries_max: int
+) -> PastDay:
+    """Return a local day of an operator, or with `business_id` of a business; raises `day_too_big`.
+
+    While the day lasts, what is still under way is left out.
+    """
+    zone = await _zone(db, operator_id)
+    starts_at = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    following = day + timedelta(days=1)
+    ends_at = datetime(following.year, following.month, following.day, tzinfo=zone).astimezone(UTC)
+    async with _looking(db, business_id) as con:
+        rows = await con.fetch(_DELIVERIES, operator_id, starts_at, ends_at, deliveries_max + 1)
+    if len(rows) > deliveries_max:
+        raise Problem(
+            "day_too_big",
+            f"There are more than {deliveries_max} deliveries on {day}: choose one business, or use `onward replay`.",
+        )
+    played = [row for row in rows if row["status"] not in NOT_PLAYED and (now >= ends_at or row["status"] in ENDED)]
+    left_out = Counter("canceled" if row["status"] in NOT_PLAYED else "under_way" for row in rows if row not in played)
+    if len(currencies := sorted({row["currency"] for row in played})) > 1:
+        raise invalid("business_id", f"This day is paid in {' and '.join(currencies)}: replay one business at a time.")
+    return PastDay(
+        date=day.isoformat(),
+        time_zone=zone.key,
+        starts_at=starts_at,
+        currency=currencies[0] if currencies else "",
+        businesses={row["business_id"]: row["business_name"] for row in played},
+        deliveries=tuple(_delivery(row, starts_at) for row in played),
+        shifts=await _shifts(db, operator_id, business_id, played, starts_at, ends_at),
+        until_s=round((min(now, ends_at) - starts_at).total_seconds()),
+        left_out=dict(left_out),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _looking(db: Database, business_id: UUID | None) -> AsyncIterator[Connection]:
+    """Open a transaction that sees one business, or for the operator all of them."""
+    if business_id is None:
+        async with db.platform_tx(Reason.WHAT_IF, readonly=True) as con:
+            yield con
+    else:
+        async with db.tenant_tx(business_id, readonly=True) as con:
+            yield con
+
+
+async def _zone(db: Database, operator_id: UUID) -> ZoneInfo:
+    async with db.platform_tx(Reason.WHAT_IF, readonly=True) as con:
+        row = one(await con.fetchrow("SELECT time_zone FROM operators WHERE id = $1", operator_id), "operator")
+    return ZoneInfo(row["time_zone"])
+
+
+def _delivery(row: Record, starts_at: datetime) -> PastDelivery:
+    def second(at: datetime | None) -> int | None:
+        return None if at is None else round((at - starts_at).total_seconds())
+
+    done = row["status"] == "delivered"
+    return PastDelivery(
+        id=row["id"],
+        business_id=row["business_id"],
+        pickup=Point(row["p_lat"], row["p_lng"]),
+        dropoff=Point(row["q_lat"], row["q_lng"]),
+        placed_s=second(row["created_at"]) or 0,
+        ready_s=second(row["ready_at"]) or 0,
+        promised_s=second(row["promised_at"]) or 0,
+        uses_shared_pool=row["uses_shared_pool"],
+        stack_max=row["stack_max"],
+        pay_minor=row["pay_minor"],
+        driver_id=row["driver_id"],
+        assigned_s=second(row["assigned_at"]),
+        picked_s=second(row["picked_up_at"]),
+        door_s=second(row["finished_at"]) if done else None,
+    )
+
+
+async def _shifts(
+    db: Database,
+    operator_id: UUID,
+    business_id: UUID | None,
+    deliveries: list[Record],
+    starts_at: datetime,
+    ends_at: datetime,
+) -> tuple[PastShift, ...]:
+    async with db.platform_tx(Reason.WHAT_IF, readonly=True) as con:
+        rows = await con.fetch(_SHIFTS, operator_id, starts_at, ends_at, business_id, SHIFT_MAX_H)
+        before = timedelta(seconds=POSITION_BEFORE_S)
+        spans = [
+            _Span(row["driver_id"], row["on_at"], row["off_at"], row["on_at"] - before)
+            for row in rows
+            if row["off_at"] > row["on_at"]
+        ]
+        spans += _carrying(deliveries, {span.driver_id for span in spans})
+        known = {row["id"]: row for row in await con.fetch(_DRIVERS, operator_id, [span.driver_id for span in spans])}
+        spans = [span for span in spans if span.driver_id in known]
+        found = await con.fetch(
+            _FIRST_POSITIONS,
+            [span.driver_id for span in spans],
+            [span.seen_from for span in spans],
+            [span.off_at for span in spans],
+        )
+    seen = {row["n"] - 1: Point(row["lat"], row["lng"]) for row in found}
+    shifts = []
+    for number, span in enumerate(spans):
+        driver = known[span.driver_id]
+        own = business_id is None or str(business_id) in driver["priorities"]
+        at = seen.get(number) or _first_pickup(deliveries, span)
+        if at is None:
+            continue
+        shifts.append(
+            PastShift(
+                driver_id=span.driver_id,
+                name=driver["name"] if own else None,
+                vehicle=Vehicle(driver["vehicle"]),
+                pool=driver["pool"],
+                business_priority={UUID(key): value for key, value in driver["priorities"].items()},
+                at=at,
+                on_s=round((span.on_at - starts_at).total_seconds()),
+                off_s=round((span.off_at - starts_at).total_seconds()),
+            )
+        )
+    return tuple(shifts)
+
+
+def _carrying(deliveries: list[Record], recorded: set[UUID]) -> list[_Span]:
+    """Return from when to when drivers without a recorded shift carried these deliveries."""
+    spans: dict[UUID, _Span] = {}
+    for row in deliveries:
+        driver_id, on_at, off_at = row["driver_id"], row["assigned_at"], row["finished_at"]
+        if driver_id is None or driver_id in recorded or on_at is None or off_at is None:
+            continue
+        so_far = spans.get(driver_id, _Span(driver_id, on_at, off_at, on_at))
+        first = min(so_far.on_at, on_at)
+        spans[driver_id] = _Span(driver_id, first, max(so_far.off_at, off_at), first)
+    return sorted(spans.values(), key=lambda span: span.driver_id)
+
+
+def _first_pickup(deliveries: list[Record], span: _Span) -> Point | None:
+    """Return where a driver nobody saw first picked something up."""
+    mine = [row for row in deliveries if row["driver_id"] == span.driver_id and row["picked_up_at"] is not None]
+    first = min(mine, key=lambda row: row["picked_up_at"], default=None)
+    return None if first is None else Point(first["p_lat"], first["p_lng"])
