@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,7 +37,9 @@ FIX_EVERY_S: Final = 4.0
 LOOK_EVERY_S: Final = 5.0
 START_S: Final = 120.0
 DRAIN_MAX_S: Final = 5_400.0
-LAG_EVERY_S: Final = 0.5
+KEEP_UP_EVERY_S: Final = 0.5
+BEHIND_MAX_S: Final = 0.1
+"""Events that wait longer than this on the machine's clock make time go as slow as it does in life."""
 ENDED: Final = ("completed", "rejected", "canceled")
 
 Seen = Callable[[float, str], None]
@@ -66,10 +69,10 @@ def run_city(settings: Settings, map_name: str | None, peak: Peak, *, seen: Seen
     """
     start_afresh(settings.data_dir)
     name, folder = demo_map(settings, None) if map_name is None else _imported(settings, map_name)
-    pace = Pace.from_now(peak.speed)
+    pace = Pace.start(settings.data_dir / "pace", peak.speed)
     with with_servers(settings.model_copy(update={"map_name": name, "rate_limits": False, "port": 0})) as filled:
-        figures = pace.run(_play(filled, folder, peak, pace, seen))
-    return {"map": name, **msgspec.structs.asdict(peak), **figures}
+        found = pace.run(_play(filled, folder, peak, pace, seen))
+    return {"map": name, **msgspec.structs.asdict(peak), **found}
 
 
 def _imported(settings: Settings, name: str) -> tuple[str, Path]:
@@ -88,7 +91,7 @@ async def _play(settings: Settings, folder: Path, peak: Peak, pace: Pace, seen: 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    lags: list[float] = []
+    machine = Machine(pace)
     async with running(settings, pace) as (installation, url):
         await installation.parts[Planner].warm_up()  # loading takes its time: on a fast clock, minutes of the peak
         plan = make_plan(load_map(folder), seed=peak.seed, couriers=peak.drivers, businesses=BUSINESSES)
@@ -110,25 +113,50 @@ async def _play(settings: Settings, folder: Path, peak: Peak, pace: Pace, seen: 
                 fix_every_s=FIX_EVERY_S,
                 pace=pace,
             )
-            watch = _watch(installation.db, peak.minutes * 60, stop, seen, lags)
+            watch = _watch(installation.db, peak.minutes * 60, stop, seen, machine)
             report = await simulate(orders, Path(scratch) / "orders.json", result, stop, watch)
         async with installation.db.platform_tx(Reason.ADMIN, readonly=True) as con:
             rows = await con.fetch(_ROWS)
             offers = await con.fetch("SELECT status, count(*) AS n FROM offers GROUP BY status ORDER BY status")
     return {
         **figures(rows, {row["status"]: row["n"] for row in offers}, peak.drivers, peak.minutes),
-        **_health(report, lags),
+        **_health(report, machine),
     }
 
 
-async def _watch(db: Database, for_s: float, stop: asyncio.Event, seen: Seen, lags: list[float]) -> None:
+class Machine:
+    """Whether this machine keeps up with the clock; while it does not, time goes as slow as in life."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._started = time.monotonic(), pace.seconds()
+        self.lags_s: list[float] = []
+        """How much later than planned the event loop woke up, in the city's seconds."""
+
+    async def keep_up(self, db: Database) -> None:
+        """Wait a little, then choose the pace by how long work is waiting."""
+        before = self._pace.seconds()
+        await asyncio.sleep(KEEP_UP_EVERY_S)
+        self.lags_s.append(self._pace.seconds() - before - KEEP_UP_EVERY_S)
+        async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
+            waiting_s = await con.fetchval(
+                """SELECT extract(epoch FROM clock_timestamp() - min(next_attempt_at))::float8
+                   FROM outbox WHERE done_at IS NULL AND next_attempt_at <= clock_timestamp()"""
+            )
+        self._pace.go(1.0 if (waiting_s or 0.0) > BEHIND_MAX_S else self._pace.speed)
+
+    def speed(self) -> float:
+        """Return how many times faster than life it went."""
+        machine_s, ours_s = self._started
+        return (self._pace.seconds() - ours_s) / (time.monotonic() - machine_s)
+
+
+async def _watch(db: Database, for_s: float, stop: asyncio.Event, seen: Seen, machine: Machine) -> None:
     """Say how it goes, and stop when all that was ordered in the time is brought, or never will be."""
     clock = asyncio.get_running_loop().time
     started = looked = clock()
     while True:
-        before = clock()
-        await asyncio.sleep(LAG_EVERY_S)
-        lags.append(clock() - before - LAG_EVERY_S)
+        await machine.keep_up(db)
         if clock() - looked < LOOK_EVERY_S:
             continue
         looked = clock()
@@ -232,14 +260,13 @@ def _by_hour(rows: list[Record], begin: datetime | None) -> list[list[Record]]:
     return hours
 
 
-def _health(report: Report, lags: list[float]) -> dict[str, Any]:
-    """Return how the server and the machine did: a clock that lags by seconds makes figures of no worth."""
+def _health(report: Report, machine: Machine) -> dict[str, Any]:
+    """Return how server and machine did."""
+    lags_s = machine.lags_s or [0.0]
     return {
         "tick_ms": report.tick_ms,
-        "clock_lag_s": {
-            "p50": round(float(np.quantile(lags, 0.5)), 2) if lags else 0.0,
-            "p99": round(float(np.quantile(lags, 0.99)), 2) if lags else 0.0,
-        },
+        "times_life": round(machine.speed(), 1),
+        "clock_lag_s": {f"p{share}": round(float(np.percentile(lags_s, share)), 2) for share in (50, 99)},
         "double_assigned": report.double_assigned,
         "cross_tenant_leaks": report.cross_tenant_leaks,
         "errors": report.errors,

@@ -20,9 +20,9 @@ from onward.pace import Pace
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
-def test_an_hour_of_timers_passes_in_moments() -> None:
+def test_an_hour_of_timers_passes_in_moments(tmp_path: Path) -> None:
     """Clock and event loop go at one pace: what waits an hour waits until an hour later, and not sooner."""
-    pace = Pace.from_now(36_000)
+    pace = Pace.start(tmp_path / "pace", 36_000)
 
     async def wait_an_hour() -> float:
         before = pace.now()
@@ -36,10 +36,14 @@ def test_an_hour_of_timers_passes_in_moments() -> None:
     assert time.monotonic() - started < 5
 
 
-def test_two_processes_agree_on_the_time() -> None:
-    """A pace that was sent elsewhere tells the same time there."""
-    here = Pace.from_now(10)
-    there = Pace(here.since_ms, here.speed)
+def test_whoever_shares_a_pace_is_slowed_with_it(tmp_path: Path) -> None:
+    """Time never steps when its speed changes, and everybody sees the change."""
+    here = Pace.start(tmp_path / "pace", 1_000)
+    there = Pace(here.file, here.speed)
+    before, began = here.seconds(), time.monotonic()
+    here.go(1.0)
+    assert there.at_speed() == 1.0
+    assert before <= there.seconds() <= before + 1_000 * (time.monotonic() - began)
     assert abs((here.now() - there.now()).total_seconds()) < 1
 
 
