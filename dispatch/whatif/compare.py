@@ -13,9 +13,10 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
+from dispatch.decisions import OFFER_LEAD_S
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
 from dispatch.engine.problem import Legs, Weights
-from dispatch.tick import LEAD_S, OFFER_LEAD_S
+from dispatch.tick import LEAD_S
 from dispatch.whatif.change import Change, changed, weights_of
 from dispatch.whatif.day import Day, Delivery, Rules, Shift
 from dispatch.whatif.outcome import Move, Outcome, Service, Work, as_it_was, service, work
