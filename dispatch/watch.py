@@ -15,7 +15,7 @@ from uuid import UUID
 from dispatch import service
 from dispatch.alerts import Alert, AlertCode, count_open, settle
 from dispatch.delivery import BEFORE_PICKUP, DeliveryStatus
-from dispatch.tick import LEAD_S
+from dispatch.snapshot import LEAD_S
 from dispatch.unassigned import OpenCode
 from kernel.clock import Clock, JumpWatch, from_ms
 from kernel.db import Connection, Database, Reason, Record

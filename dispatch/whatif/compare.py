@@ -16,7 +16,7 @@ import numpy as np
 from dispatch.decisions import OFFER_LEAD_S
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
 from dispatch.engine.problem import Legs
-from dispatch.tick import LEAD_S
+from dispatch.snapshot import LEAD_S
 from dispatch.whatif.change import Change, changed
 from dispatch.whatif.day import Day, Delivery, Rules, Shift
 from dispatch.whatif.outcome import Move, Outcome, Service, Work, as_it_was, service, work
