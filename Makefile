@@ -25,6 +25,7 @@ check: install      ## lint, format and types
 bench: install      ## measure, and print JSON
 	@$(BIN)/onward bench tick
 	@$(BIN)/onward bench tick --open 3000 --drivers 3000 --seeds 1
+	@$(BIN)/onward bench city --minutes 10
 
 serve: install      ## run the server on what is in .onward
 	@$(BIN)/onward serve

@@ -1,14 +1,15 @@
 """What a dispatch tick costs and what it is worth: the engine on random cities, beside simpler methods.
 
-All methods answer the same problems and are priced by the engine's own checker. `greedy` is the engine's floor;
+All methods answer the same problems and are priced by the engine's own terms. `greedy` is the engine's floor;
 `hungarian` gives each driver one job by SciPy's dense assignment, again and again on what is left, each time from where
-and when the driver will be free.
+and when the driver will be free. `ruin_recreate`, `routing` (OR-Tools) and `vroom` route freely, on small markets.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,6 +17,10 @@ import numpy as np
 from msgspec.structs import replace
 from scipy.optimize import linear_sum_assignment
 
+from benchmarks.phases import PHASES, spent_by_phase
+from benchmarks.routers import has_vroom, routing_tours, vroom_tours
+from benchmarks.ruin_recreate import ruin_and_recreate
+from benchmarks.tours import Tour, Tours
 from dispatch.engine.bundles import Bundles
 from dispatch.engine.cost import Pricer
 from dispatch.engine.legs import PlaneLegs
@@ -30,10 +35,13 @@ SPEED_MPS: Final = 5.0
 JOBS_PER_STORE: Final = 4
 DENSE_MAX: Final = 250_000
 """Beyond so many pairs a dense assignment would take minutes."""
+ROUTED_MAX: Final = 20_000
+"""Up to so many pairs the peers that route are asked too."""
+PEER_CPU_S: Final = 1.0
 SHOP: Final = UUID(int=1)
 
 
-def city(open_jobs: int, drivers: int, seed: int) -> Problem:
+def city(open_jobs: int, drivers: int, seed: int, *, several_stores: bool = False) -> Problem:
     """Return a random city of 8 × 8 km, larger when there is more work; some jobs ready, some in half an hour."""
     rng = np.random.default_rng(seed)
     stores = max(1, open_jobs // JOBS_PER_STORE)
@@ -51,6 +59,7 @@ def city(open_jobs: int, drivers: int, seed: int) -> Problem:
                 placed_s=placed,
                 ready_s=ready,
                 promised_s=max(ready, 0) + 2_400,
+                several_stores=several_stores,
             )
         )
     people = tuple(
@@ -61,15 +70,32 @@ def city(open_jobs: int, drivers: int, seed: int) -> Problem:
     return replace(problem, second_price=second_price(problem))
 
 
-def measure(open_jobs: int, drivers: int, seeds: int) -> dict[str, Any]:
-    """Return CPU of engine and checker (median ms); per method CPU, objective as a share of greedy's, and delay."""
+def measure(
+    open_jobs: int,
+    drivers: int,
+    seeds: int,
+    *,
+    several_stores: bool = True,
+    peer_cpu_s: float = PEER_CPU_S,
+    played: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
+    """Return CPU of engine, its phases and checker (median ms); per method CPU, share of greedy's objective, delay.
+
+    `absent` are the methods that could have been asked and are not installed; `played` is called after each seed.
+    """
     solve(city(open_jobs, drivers, seeds))  # the first call loads the solvers
-    found: dict[str, list[tuple[float, float, float]]] = {"greedy": [], "hungarian": [], "engine": []}
+    peers = _peers(peer_cpu_s) if open_jobs * drivers <= ROUTED_MAX else {}
+    found: dict[str, list[tuple[float, float, float]]] = {
+        name: [] for name in ("greedy", "hungarian", "engine", *peers)
+    }
     verify_ms = []
+    phases: list[dict[str, float]] = []
     for seed in range(seeds):
-        problem = city(open_jobs, drivers, seed)
+        problem = city(open_jobs, drivers, seed, several_stores=several_stores)
         greedy, greedy_ms = _timed(next, make_plans(problem, Limits()))
-        plan, engine_ms = _timed(solve, problem)
+        with spent_by_phase() as phase_ms:
+            plan, engine_ms = _timed(solve, problem)
+        phases.append({**phase_ms, "other": engine_ms - sum(phase_ms.values())})
         if open_jobs * drivers <= DENSE_MAX:
             rounds, rounds_ms = _timed(hungarian_rounds, problem)
             found["hungarian"].append((rounds[0] / greedy.objective, rounds_ms, rounds[1]))
@@ -78,11 +104,21 @@ def measure(open_jobs: int, drivers: int, seeds: int) -> dict[str, Any]:
         verify_ms.append(checked_ms)
         found["greedy"].append((1.0, greedy_ms, _delay(greedy)))
         found["engine"].append((plan.objective / greedy.objective, engine_ms, _delay(plan)))
+        for name, peer in peers.items():
+            tours = Tours(problem)
+            answer, peer_ms = _timed(peer, tours)
+            objective, delay = tours.total(answer)
+            found[name].append((objective / greedy.objective, peer_ms, delay))
+        played()
     return {
         "open": open_jobs,
         "drivers": drivers,
+        "several_stores": several_stores,
         "cpu_ms": round(float(np.median([row[1] for row in found["engine"]])), 1),
         "verify_cpu_ms": round(float(np.median(verify_ms)), 1),
+        "phases_cpu_ms": {
+            name: round(float(np.median([row[name] for row in phases])), 1) for name in (*PHASES, "other")
+        },
         "methods": {
             name: {
                 "objective_to_greedy": round(float(np.mean([row[0] for row in rows])), 4),
@@ -92,7 +128,16 @@ def measure(open_jobs: int, drivers: int, seeds: int) -> dict[str, Any]:
             for name, rows in found.items()
             if rows
         },
+        "absent": ["vroom"] if peers and not has_vroom() else [],
     }
+
+
+def _peers(cpu_s: float) -> dict[str, Callable[[Tours], list[Tour]]]:
+    peers: dict[str, Callable[[Tours], list[Tour]]] = {
+        "ruin_recreate": partial(ruin_and_recreate, cpu_s=cpu_s),
+        "routing": routing_tours,
+    }
+    return {**peers, "vroom": vroom_tours} if has_vroom() else peers
 
 
 def hungarian_rounds(problem: Problem) -> tuple[int, int]:

@@ -101,8 +101,8 @@ async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datet
     if offer["status"] == OfferStatus.SENT and offer["expires_at"] <= now:
         raise Problem("offer_gone", "The offer has expired.")
     await _close(con, offer, OfferEvent.ACCEPT, now)
-    order = [ids.parse(Kind.DELIVERY, name) for name in offer["terms"]["order"]]
-    await _check_joined(con, driver_id, order, [ids.parse(Kind.DELIVERY, n) for n in offer["terms"]["deliveries"]])
+    terms = offer["terms"]
+    await _check_joined(con, driver_id, [ids.parse(Kind.DELIVERY, name) for name in terms["joins"]])
     for held in await _deliveries(con, offer_id):
         await act_for(con, held["business_id"])
         row = await service.lock(con, held["delivery_id"])
@@ -110,7 +110,8 @@ async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datet
             canceled = row["status"] == DeliveryStatus.CANCELED
             raise Problem("offer_gone", "The delivery was canceled." if canceled else "Somebody else was faster.")
         await service.advance(con, row, DeliveryEvent.ASSIGN, source="driver", at=now, driver_id=driver_id)
-    await _append_to_route(con, driver_id, order)
+    stops = [(stop["kind"], ids.parse(Kind.DELIVERY, stop["delivery_id"])) for stop in terms["stops"]]
+    await _put_on_route(con, driver_id, stops, [ids.parse(Kind.DELIVERY, name) for name in terms["deliveries"]])
     await service.take_work(con, driver_id, now)
 
 
@@ -133,30 +134,31 @@ async def _hold_alone(con: Connection, offer_id: UUID, delivery_id: UUID) -> boo
     return bool(held)
 
 
-async def _check_joined(con: Connection, driver_id: UUID, order: list[UUID], new: list[UUID]) -> None:
+async def _check_joined(con: Connection, driver_id: UUID, joined: list[UUID]) -> None:
     """Raise `offer_gone` when the driver has left the store with what this was to join."""
-    joined = sorted(set(order) - set(new))
-    rows = await con.fetch("SELECT driver_id, status FROM deliveries WHERE id = ANY($1) ORDER BY id FOR SHARE", joined)
+    rows = await con.fetch(
+        "SELECT driver_id, status FROM deliveries WHERE id = ANY($1) ORDER BY id FOR SHARE", sorted(joined)
+    )
     there = [row for row in rows if row["driver_id"] == driver_id and row["status"] in BEFORE_PICKUP]
     if len(there) < len(joined):
         raise Problem("offer_gone", "You have left the store already.")
 
 
-async def _append_to_route(con: Connection, driver_id: UUID, delivery_ids: list[UUID]) -> None:
-    """Put these stops after the others the driver has: all pickups, then the doors in the order that was planned."""
+async def _put_on_route(con: Connection, driver_id: UUID, stops: list[tuple[str, UUID]], new: list[UUID]) -> None:
+    """Put stops (kind, delivery) in this order, after others the driver has; served ones stay where they were."""
     last = await con.fetchval(
         """SELECT coalesce(max(route_position), 0) FROM stops
            WHERE driver_id = $1 AND done_at IS NULL AND delivery_id <> ALL($2)""",
         driver_id,
-        delivery_ids,
+        [delivery_id for _, delivery_id in stops],
     )
-    for kind in ("pickup", "dropoff"):
-        for delivery_id in delivery_ids:
-            last += 1
-            await con.execute(
-                "UPDATE stops SET driver_id = $3, route_position = $4 WHERE delivery_id = $1 AND kind = $2",
-                delivery_id, kind, driver_id, last,
-            )  # fmt: skip
+    for position, (kind, delivery_id) in enumerate(stops, last + 1):
+        await con.execute(
+            """UPDATE stops SET driver_id = $3, route_position = $4
+               WHERE delivery_id = $1 AND kind = $2 AND done_at IS NULL
+                 AND (driver_id = $3 OR delivery_id = ANY($5))""",
+            delivery_id, kind, driver_id, position, new,
+        )  # fmt: skip
 
 
 async def decline(con: Connection, *, driver_id: UUID, offer_id: UUID, reason: str, now: datetime) -> None:

@@ -52,13 +52,17 @@ VEHICLES: Final[Mapping[Vehicle, VehicleLimits]] = {
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole policy. `offer_to_count` drivers are asked at once in the mode `offer_to_several`."""
+    """A whole policy. `offer_to_count` drivers are asked at once in the mode `offer_to_several`.
+
+    `several_stores` lets a driver pick up elsewhere with a delivery of this business in hand.
+    """
 
     mode: Mode = Mode.AUTOMATIC
     offer_to_count: Asked = 3
     offer_ttl_s: OfferTtl = OFFER_TTL_S
     decline_cooldown_s: Cooldown = DECLINE_COOLDOWN_S
     stack_max: Stack = 2
+    several_stores: bool = False
     uses_shared_pool: bool = True
     weights: Weights = Weights()
     vehicles: dict[Vehicle, VehicleLimits] = msgspec.field(default_factory=lambda: dict(VEHICLES))
@@ -91,6 +95,7 @@ class PolicyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offer_ttl_s: OfferTtl | UnsetType | None = UNSET
     decline_cooldown_s: Cooldown | UnsetType | None = UNSET
     stack_max: Stack | UnsetType | None = UNSET
+    several_stores: bool | UnsetType | None = UNSET
     uses_shared_pool: bool | UnsetType | None = UNSET
     weights: WeightsChange | UnsetType | None = UNSET
     vehicles: dict[Vehicle, VehicleChange | None] | UnsetType | None = UNSET

@@ -19,43 +19,37 @@ import msgspec
 
 from dispatch import offers, policy, zones
 from dispatch.alerts import Alert, AlertCode, settle
+from dispatch.decisions import OFFER_LEAD_S, keep_decision, note, note_open, terms
 from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER
+from dispatch.engine.bundles import Trip
 from dispatch.engine.candidates import Exclusion
 from dispatch.engine.explain import Candidate, Explanation
-from dispatch.engine.problem import REACH_MAX_S
+from dispatch.engine.problem import REACH_MAX_S, Problem
 from dispatch.offer import MISSED_MAX
 from dispatch.planner import Planner
 from dispatch.policy import Mode, Policies, Policy
 from dispatch.standin import StandIn
-from dispatch.unassigned import OpenCode, UnassignedReason, why_open
-from dispatch.worker import Answer, LiveDriver, OpenJob, Question
+from dispatch.unassigned import OpenCode, UnassignedReason
+from dispatch.worker import Answer, LiveDriver, LiveStop, OpenJob, Question
 from geo.point import Point
 from geo.travel import Vehicle
 from kernel import metrics
 from kernel.clock import Clock, to_ms
 from kernel.db import AWAY, Connection, Database, Reason, Record, one
-from kernel.events import EventType, event
-from kernel.ids import Kind, new_id, show
 from kernel.log import get_logger
-from kernel.outbox import emit
 from tracking.live import STALE_AFTER_MS, LivePositions
 
 log = get_logger(__name__)
 
 PERIOD_S: Final = 1.0
 OF_PLANNER: Final = (AlertCode.PLANNER_DOWN, AlertCode.TRAVEL_TIMES_DOWN)
-PLAN_CHANGE_MIN_S: Final = 120
 SETTLE_S: Final = 0.05
 LEAD_S: Final = 900
-OFFER_LEAD_S: Final = 240
-"""A driver is asked so long before he must leave: some offers are declined or missed, and each takes its time."""
 JOBS_MAX: Final = 500
 MANUAL: Final = UnassignedReason(OpenCode.MANUAL)
 ZONE_PAUSED: Final = UnassignedReason(OpenCode.ZONE_PAUSED)
 TOLD_MAX: Final = 100
 """How many deliveries of a manual business are marked as such in one tick."""
-NO_WAY_RETRY_S: Final = 300
-"""So long nobody looks again at a delivery that no way leads to: the map or the driver has to change first."""
 HELD_MAX_S: Final = 900
 """No delivery is held longer than this, also when the clock was turned back meanwhile."""
 NEAREST_COUNT: Final = 24
@@ -111,7 +105,10 @@ SELECT dr.id, dr.vehicle, dr.pool, dr.state, dr.skills,
         FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS priorities,
        (SELECT count(*) FROM deliveries d
         WHERE d.driver_id = dr.id AND d.status = 'delivered' AND d.finished_at > $2) AS jobs_done,
-       (SELECT coalesce(jsonb_agg(jsonb_build_array(s.lat, s.lng) ORDER BY s.route_position, s.id), '[]')
+       (SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'delivery_id', d.id, 'business_id', d.business_id, 'kind', s.kind, 'lat', s.lat, 'lng', s.lng,
+            'ready_s', extract(epoch FROM d.ready_at), 'promised_s', extract(epoch FROM d.promised_at), 'size', d.size
+          ) ORDER BY s.route_position, s.id), '[]')
         FROM stops s JOIN deliveries d ON d.business_id = s.business_id AND d.id = s.delivery_id
         WHERE s.driver_id = dr.id AND s.done_at IS NULL AND d.status = ANY($3)) AS route
 FROM driver_profiles dr WHERE dr.operator_id = $1 AND dr.state IN ('available', 'busy') ORDER BY dr.id
@@ -199,7 +196,7 @@ class Dispatcher:
             for rows, reason in ((manual, MANUAL), (paused, ZONE_PAUSED)):
                 for row in (row for row in rows if row["unassigned_reason"] != msgspec.to_builtins(reason)):
                     async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
-                        await _note(con, row, reason, None, now)
+                        await note(con, row, reason, None, now)
             if not jobs:
                 return None
             joining = _joinable(jobs, bound, drivers, policies)
@@ -211,7 +208,7 @@ class Dispatcher:
         if answer is None:
             return None
         with metrics.tick_seconds.labels("commit").time():
-            return await self._commit(operator_id, jobs, answer, policies, now)
+            return await self._commit(operator_id, jobs, question, answer, policies, now)
 
     async def question_about(self, operator_id: UUID, delivery_id: UUID) -> Question:
         """Return what a tick would ask about one delivery alone, were it not pinned; raises `not_found`."""
@@ -286,7 +283,10 @@ class Dispatcher:
                     skills=frozenset(row["skills"]),
                     capacity=limits[Vehicle(row["vehicle"])].capacity,
                     distance_m_max=limits[Vehicle(row["vehicle"])].distance_m_max,
-                    route=() if row["id"] in bound else tuple(Point(lat, lng) for lat, lng in row["route"]),
+                    route=() if row["id"] in bound else tuple(_stop(stop, now) for stop in row["route"]),
+                    takes_on_the_way=all(
+                        policies.of(UUID(stop["business_id"])).several_stores for stop in row["route"]
+                    ),
                     keeps=tuple(bound.get(row["id"], ())),
                 )
                 for row in fresh
@@ -309,6 +309,7 @@ class Dispatcher:
                     distance_m=row["distance_m"],
                     pickup_until_in_s=row["pickup_until"] and _seconds_to(row["pickup_until"], now),
                     dropoff_from_in_s=row["dropoff_from"] and _seconds_to(row["dropoff_from"], now),
+                    several_stores=policies.of(row["business_id"]).several_stores,
                 )
                 for row in (*jobs, *kept)
             ),
@@ -320,7 +321,13 @@ class Dispatcher:
         )
 
     async def _commit(
-        self, operator_id: UUID, jobs: list[Record], answer: Answer, policies: Policies, now: datetime
+        self,
+        operator_id: UUID,
+        jobs: list[Record],
+        question: Question,
+        answer: Answer,
+        policies: Policies,
+        now: datetime,
     ) -> int:
         """Offer what can't wait; say on the board what is planned and what nobody can take."""
         sent = 0
@@ -333,16 +340,18 @@ class Dispatcher:
                 continue
             rows = [jobs[job] for job in new]
             why = [explained.pop(job) for job in new]
-            order = [answer.problem.jobs[job].id for job in route.trips[0].jobs]
             chosen = why[0].chosen
             assert chosen is not None
             its = policies.of(rows[0]["business_id"])
-            several = _others(its, why[0]) if len(order) == 1 else []
+            trip = route.trips[0]
+            stops = _stops(trip, answer.problem, question.drivers[route.driver])
+            joins = [answer.problem.jobs[job].id for job in trip.jobs if job >= len(jobs)]
+            several = _others(its, why[0]) if len(stops) == 2 else []
             async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
                 offer_of = await offers.send(
                     con,
                     operator_id=operator_id,
-                    asked={who.driver_id: _terms(rows, order, who) for who in (chosen, *several)},
+                    asked={who.driver_id: terms(rows, stops, joins, who) for who in (chosen, *several)},
                     deliveries=[(row["id"], row["version"]) for row in rows],
                     ttl_s=its.offer_ttl_s,
                     now=self._clock.now(),
@@ -350,12 +359,39 @@ class Dispatcher:
                 if offer_of:
                     offer_id = offer_of.get(chosen.driver_id, next(iter(offer_of.values())))
                     for row, explanation in zip(rows, why, strict=True):
-                        await _keep_decision(con, operator_id, row, explanation, offer_id, now)
+                        await keep_decision(con, operator_id, row, explanation, offer_id, now)
                     sent += len(offer_of)
         for explanation in explained.values():
             async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
-                await _note_open(con, operator_id, jobs[explanation.job], explanation, now)
+                await note_open(con, operator_id, jobs[explanation.job], explanation, now)
         return sent
+
+
+def _stop(stop: dict[str, Any], now: datetime) -> LiveStop:
+    return LiveStop(
+        delivery_id=UUID(stop["delivery_id"]),
+        kind=stop["kind"],
+        at=Point(stop["lat"], stop["lng"]),
+        ready_in_s=round(stop["ready_s"] - now.timestamp()),
+        promised_in_s=round(stop["promised_s"] - now.timestamp()),
+        size=stop["size"],
+    )
+
+
+def _takes_on_the_way(driver: Record, policies: Policies) -> bool:
+    return all(policies.of(UUID(stop["business_id"])).several_stores for stop in driver["route"])
+
+
+def _stops(trip: Trip, problem: Problem, driver: LiveDriver) -> list[tuple[str, UUID]]:
+    """Return a trip's stops in their order as (kind, delivery), with those that the driver has already between them."""
+    jobs = [problem.jobs[job] for job in trip.jobs]
+    pickups = [("pickup", job.id) for job in sorted(jobs, key=lambda job: job.pickup != trip.pickup)]
+    doors = [("dropoff", job.id) for job in jobs]
+    if trip.amid is None:
+        return pickups + doors
+    his = [(stop.kind, stop.delivery_id) for stop in driver.route]
+    before_pickup, before_door = trip.amid
+    return his[:before_pickup] + pickups + his[before_pickup:before_door] + doors + his[before_door:]
 
 
 def _seconds_to(at: datetime, now: datetime) -> int:
@@ -389,102 +425,3 @@ def _joinable(
         and stops_left.get(driver_id) == 2 * len(rows)
         and len(rows) < min(policies.of(row["business_id"]).stack_max for row in rows)
     }
-
-
-def _terms(rows: list[Record], order: list[UUID], chosen: Candidate) -> dict[str, Any]:
-    """Return what the driver is told before he answers: pay, way and stops; no name, no telephone number.
-
-    `order` names all deliveries of the trip by their doors, also those that he has already and these would join.
-    """
-    first = rows[0]
-    return {
-        "business_name": first["business_name"],
-        "pay_minor": sum(row["driver_pay_minor"] + row["tip_minor"] for row in rows),
-        "currency": first["currency"],
-        "distance_m": sum(row["distance_m"] for row in rows),
-        "to_pickup_s": chosen.to_pickup_s,
-        "deliveries": [show(Kind.DELIVERY, row["id"]) for row in rows],
-        "needs": sorted({need for row in rows for need in row["needs"]}),
-        "order": [show(Kind.DELIVERY, delivery_id) for delivery_id in order],
-        "pickup": {
-            "name": first["p_name"],
-            "address": first["p_address"],
-            "lat": first["p_lat"],
-            "lng": first["p_lng"],
-            "ready_at": max(row["ready_at"] for row in rows),
-        },
-        "dropoffs": [{"address": row["q_address"], "lat": row["q_lat"], "lng": row["q_lng"]} for row in rows],
-    }
-
-
-async def _note_open(con: Connection, operator_id: UUID, row: Record, explanation: Explanation, now: datetime) -> None:
-    """Say on the board when a driver will be asked, or why there is none."""
-    planned_at, reason = None, None
-    if explanation.chosen is None:
-        reason = why_open(explanation)
-    else:
-        planned_at = max(now, now + timedelta(seconds=explanation.start_by_s - OFFER_LEAD_S))
-    undeliverable = reason is not None and reason.code is OpenCode.NO_WAY
-    retry_at = now + timedelta(seconds=NO_WAY_RETRY_S) if undeliverable else None
-    if await _note(con, row, reason, planned_at, now, retry_at) and reason is not None:
-        await _keep_decision(con, operator_id, row, explanation, None, now)
-
-
-async def _note(
-    con: Connection,
-    row: Record,
-    reason: UnassignedReason | None,
-    planned_at: datetime | None,
-    now: datetime,
-    retry_at: datetime | None = None,
-) -> bool:
-    """Keep a waiting delivery's reason or plan, when that is another than before; return whether it was."""
-    changed = await con.fetchval(
-        """UPDATE deliveries SET unassigned_reason = $3, planned_at = $4, retry_at = coalesce($6, retry_at)
-           WHERE id = $1 AND version = $2 AND status = 'pending'
-             AND (unassigned_reason IS DISTINCT FROM $3 OR (planned_at IS NULL) <> ($4::timestamptz IS NULL)
-                  OR abs(extract(epoch FROM planned_at - $4)) > $5 OR $6::timestamptz IS NOT NULL)
-           RETURNING 1""",
-        row["id"],
-        row["version"],
-        reason,
-        planned_at,
-        PLAN_CHANGE_MIN_S,
-        retry_at,
-    )
-    if not changed:
-        return False
-    undeliverable = reason is not None and reason.code is OpenCode.NO_WAY
-    first = undeliverable and (row["unassigned_reason"] or {}).get("code") != OpenCode.NO_WAY
-    await emit(
-        con,
-        event(
-            EventType.DELIVERY_UNDELIVERABLE if first else EventType.DELIVERY_UPDATED,
-            at=now,
-            operator_id=row["operator_id"],
-            business_id=row["business_id"],
-            subject=row["id"],
-            sequence=row["version"],
-            data={"unassigned_reason": reason, "planned_at": planned_at},
-        ),
-    )
-    return True
-
-
-async def _keep_decision(
-    con: Connection, operator_id: UUID, row: Record, explanation: Explanation, offer_id: UUID | None, now: datetime
-) -> None:
-    await con.execute(
-        """INSERT INTO dispatch_decisions
-             (id, operator_id, business_id, delivery_id, offer_id, driver_id, outcome, explanation, at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
-        new_id(),
-        operator_id,
-        row["business_id"],
-        row["id"],
-        offer_id,
-        explanation.chosen.driver_id if explanation.chosen else None,
-        "offered" if offer_id else "no_candidate",
-        explanation,
-        now,
-    )

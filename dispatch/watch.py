@@ -6,7 +6,7 @@ somebody else. With food aboard nothing is taken away: that is the dispatcher's 
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -92,7 +92,7 @@ class Lookout:
         self._db = db
         self._live = live
         self._clock = clock
-        self._jumps = jumps or JumpWatch(clock, time.monotonic)
+        self._jumps = jumps or JumpWatch(clock, asyncio.get_running_loop().time)
         self._listening_since = clock.now()
 
     async def look(self) -> None:

@@ -10,8 +10,9 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
+from dispatch import policy
 from dispatch.engine.problem import Weights
-from dispatch.whatif.change import Change, changed, weights_of
+from dispatch.whatif.change import Change, changed
 from dispatch.whatif.compare import check
 from dispatch.whatif_process import Progress, Replays
 from dispatch.whatif_store import KnownDay, known_days, read_day
@@ -49,13 +50,16 @@ class WhatIfBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def get_days(ctx: Ctx, query: DaysQuery) -> Days:
     """Which days can be played again?"""
     business_id = await _business(ctx, query.business_id)
-    return Days(Weights(), await known_days(ctx.db, ctx.principal.operator(), business_id))
+    operator_id = ctx.principal.operator()
+    async with ctx.db.platform_tx(Reason.WHAT_IF, readonly=True) as con:
+        policies = await policy.load(con, operator_id)
+    own = policies.operator if business_id is None else policies.of(business_id)
+    return Days(own.weights, await known_days(ctx.db, operator_id, business_id))
 
 
 async def what_if(ctx: Ctx, body: WhatIfBody) -> web.StreamResponse:
     """Play a past day as it is and as it could be; lines of JSON: `progress`, at last `result` or `problem`"""
     business_id = await _business(ctx, body.business_id)
-    weights_of(body.change.policy)
     day = await read_day(
         ctx.db, ctx.principal.operator(), business_id, body.date, ctx.clock.now(), deliveries_max=DELIVERIES_MAX
     )

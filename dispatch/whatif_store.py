@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from dispatch.policy import DEFAULTS
+from dispatch import policy
 from dispatch.whatif.past import PastDay, PastDelivery, PastShift
 from geo.point import Point
 from geo.travel import Vehicle
@@ -31,15 +31,13 @@ SHIFT_MAX_H: Final = 24
 NOT_PLAYED: Final = ("canceled",)
 ENDED: Final = ("delivered", "failed", "returned", "returning")
 
-_DELIVERIES: Final = f"""
+_DELIVERIES: Final = """
 SELECT d.id, d.business_id, d.status, d.created_at, d.ready_at, d.promised_at, d.uses_shared_pool, d.driver_id,
        d.driver_pay_minor + d.tip_minor AS pay_minor, d.currency, d.assigned_at, d.picked_up_at, d.finished_at,
-       b.name AS business_name,
-       coalesce(b.policy->'stack_max', o.policy->'stack_max', '{DEFAULTS["stack_max"]}')::int AS stack_max,
+       d.distance_m, d.needs, d.size, b.name AS business_name,
        p.lat AS p_lat, p.lng AS p_lng, q.lat AS q_lat, q.lng AS q_lng
 FROM deliveries d
 JOIN businesses b ON b.id = d.business_id
-JOIN operators o ON o.id = d.operator_id
 JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
 JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
 WHERE d.operator_id = $1 AND d.ready_at >= $2 AND d.ready_at < $3
@@ -58,7 +56,7 @@ ORDER BY s.driver_id, s.started_at
 """
 
 _DRIVERS: Final = """
-SELECT dr.id, dr.name, dr.vehicle, dr.pool,
+SELECT dr.id, dr.name, dr.vehicle, dr.pool, dr.skills,
        (SELECT coalesce(jsonb_object_agg(a.business_id, a.priority), '{}')
         FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS priorities
 FROM driver_profiles dr WHERE dr.operator_id = $1 AND dr.id = ANY($2)
@@ -117,6 +115,8 @@ async def read_day(
     starts_at = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
     following = day + timedelta(days=1)
     ends_at = datetime(following.year, following.month, following.day, tzinfo=zone).astimezone(UTC)
+    async with db.platform_tx(Reason.WHAT_IF, readonly=True) as con:
+        policies = await policy.load(con, operator_id)
     async with _looking(db, business_id) as con:
         rows = await con.fetch(_DELIVERIES, operator_id, starts_at, ends_at, deliveries_max + 1)
     if len(rows) > deliveries_max:
@@ -134,6 +134,7 @@ async def read_day(
         starts_at=starts_at,
         currency=currencies[0] if currencies else "",
         businesses={row["business_id"]: row["business_name"] for row in played},
+        policies=policies,
         deliveries=tuple(_delivery(row, starts_at) for row in played),
         shifts=await _shifts(db, operator_id, business_id, played, starts_at, ends_at),
         until_s=round((min(now, ends_at) - starts_at).total_seconds()),
@@ -172,7 +173,9 @@ def _delivery(row: Record, starts_at: datetime) -> PastDelivery:
         ready_s=second(row["ready_at"]) or 0,
         promised_s=second(row["promised_at"]) or 0,
         uses_shared_pool=row["uses_shared_pool"],
-        stack_max=row["stack_max"],
+        distance_m=row["distance_m"],
+        needs=frozenset(row["needs"]),
+        size=row["size"],
         pay_minor=row["pay_minor"],
         driver_id=row["driver_id"],
         assigned_s=second(row["assigned_at"]),
@@ -222,6 +225,7 @@ async def _shifts(
                 pool=driver["pool"],
                 business_priority={UUID(key): value for key, value in driver["priorities"].items()},
                 at=at,
+                skills=frozenset(driver["skills"]),
                 on_s=round((span.on_at - starts_at).total_seconds()),
                 off_s=round((span.off_at - starts_at).total_seconds()),
             )

@@ -19,7 +19,7 @@ from dispatch.engine.floor import solve_greedily
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
-from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Legs, Limits, Problem, Weights
+from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Legs, Limits, Problem, Stop, Weights
 from dispatch.engine.solve import solve, solve_and_explain
 from geo.point import Point, as_array
 from geo.travel import UNREACHABLE_S, CrowFlies, TravelTimes, Vehicle
@@ -29,6 +29,17 @@ STOP_SERVICE_S: Final = 90
 SUGGESTIONS_MAX: Final = 19
 TABLE_PLACES_MAX: Final = 600
 """Up to so many places the provider of travel times is asked for all pairs; beyond, the straight line is."""
+
+
+class LiveStop(msgspec.Struct, frozen=True):
+    """A stop that a driver has still to serve: a pickup once it is ready, a door by when it was promised."""
+
+    delivery_id: UUID
+    kind: str
+    at: Point
+    ready_in_s: int
+    promised_in_s: int
+    size: int
 
 
 class LiveDriver(msgspec.Struct, frozen=True):
@@ -43,8 +54,10 @@ class LiveDriver(msgspec.Struct, frozen=True):
     skills: frozenset[str]
     capacity: int
     distance_m_max: int
-    route: tuple[Point, ...] = ()
+    route: tuple[LiveStop, ...] = ()
     """The stops he has still to serve: he is free after the last."""
+    takes_on_the_way: bool = False
+    """Whether everybody on his route allows that he picks up elsewhere before he is at their doors."""
     keeps: tuple[UUID, ...] = ()
     """Deliveries he is on his way to pick up, all at one store: more may join them there."""
 
@@ -71,6 +84,7 @@ class OpenJob(msgspec.Struct, frozen=True):
     distance_m: int = 0
     pickup_until_in_s: int | None = None
     dropoff_from_in_s: int | None = None
+    several_stores: bool = False
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -151,10 +165,13 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
             needs=job.needs,
             size=job.size,
             distance_m=job.distance_m,
+            several_stores=job.several_stores,
         )
         for job in question.jobs
     )
-    stops = [[place(point) for point in (driver.at, *driver.route)] for driver in question.drivers]
+    stops = [
+        [place(point) for point in (driver.at, *(stop.at for stop in driver.route))] for driver in question.drivers
+    ]
     job_number = {job.id: number for number, job in enumerate(jobs)}
     vehicles = {driver.vehicle for driver in question.drivers}
     legs = _legs(travel, list(numbers), vehicles)
@@ -179,6 +196,8 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
                 distance_m_max=driver.distance_m_max,
                 heading_to=jobs[job_number[driver.keeps[0]]].pickup if driver.keeps else NOWHERE,
                 keeps=tuple(job_number[job] for job in driver.keeps),
+                here=way[0],
+                route=tuple(map(_stop, way[1:], driver.route)) if driver.takes_on_the_way else (),
             )
         )
     problem = Problem(
@@ -195,6 +214,12 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
         left_out=question.left_out,
     )
     return msgspec.structs.replace(problem, second_price=second_price(problem))
+
+
+def _stop(place: int, stop: LiveStop) -> Stop:
+    if stop.kind == "pickup":
+        return Stop(place, ready_s=stop.ready_in_s, size=stop.size)
+    return Stop(place, promised_s=stop.promised_in_s, size=stop.size)
 
 
 def _in_windows(job: Job, asked: OpenJob, legs: Legs, vehicles: set[Vehicle]) -> Job:

@@ -14,6 +14,10 @@ JUMP_MIN_S: Final = 5.0
 class Clock(Protocol):
     """Where the present comes from."""
 
+    @property
+    def speed(self) -> float:
+        """Its seconds in one of the machine's: limits on how long work may take grow with it."""
+
     def now(self) -> datetime:
         """Return the present as an aware UTC datetime."""
 
@@ -25,6 +29,7 @@ class SystemClock:
     """The machine's own clock."""
 
     __slots__ = ()
+    speed: Final = 1.0
 
     def now(self) -> datetime:
         """Return the present as an aware UTC datetime."""

@@ -53,18 +53,66 @@ def tick(
     open_jobs: Annotated[int, typer.Option("--open", help="Deliveries without a driver.")] = 100,
     drivers: Annotated[int, typer.Option(help="Drivers.")] = 70,
     seeds: Annotated[int, typer.Option(help="How many random cities; figures are medians and means over them.")] = 5,
+    several_stores: Annotated[bool, typer.Option(help="A driver may call at several stores before a door.")] = True,
     only_json: OnlyJson = False,
 ) -> None:
-    """Measure one dispatch tick: CPU of each phase, and quality against greedy and against Hungarian rounds."""
+    """Measure one dispatch tick: CPU of each phase, and quality beside greedy, Hungarian rounds and routing solvers."""
     from benchmarks import dispatch_tick as bench
 
-    found = bench.measure(open_jobs, drivers, seeds)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("ticking", total=seeds)
+        found = bench.measure(
+            open_jobs, drivers, seeds, several_stores=several_stores, played=lambda: progress.advance(task)
+        )
     if not only_json:
         table = Table("method", "objective (1 = greedy)", "CPU ms", "late minutes")
         for name, row in found["methods"].items():
-            table.add_row(name, _cell(row["objective_to_greedy"]), _cell(row["cpu_ms"]), _cell(row["delay_min"]))
+            table.add_row(name, f"{row['objective_to_greedy']:.4f}", _cell(row["cpu_ms"]), _cell(row["delay_min"]))
+        for name in found["absent"]:
+            table.add_row(name, "not installed")
         console.print(table)
+        phases = Table("phase of the engine", "CPU ms")
+        for name, spent_ms in found["phases_cpu_ms"].items():
+            phases.add_row(name, _cell(spent_ms))
+        console.print(phases)
     _print({"bench": "tick", **found})
+
+
+@app.command()
+def city(
+    map_name: Annotated[str | None, typer.Option("--map", help="An imported map; without it central Helsinki.")] = None,
+    minutes: Annotated[float, typer.Option(min=1, max=1440, help="For how long people order.")] = 60,
+    drivers: Annotated[int, typer.Option(min=1, max=2000, help="How many couriers.")] = 30,
+    orders_per_hour: Annotated[float, typer.Option(min=1, help="How many of them, about.")] = 120,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same demand.")] = 1,
+    speed: Annotated[float, typer.Option(min=1, max=50, help="How many times faster than life, at most.")] = 10,
+    data_dir: Annotated[Path, typer.Option(help="Where the servers' data lives; emptied at each start.")] = Path(
+        ".onward/bench-city"
+    ),
+    only_json: OnlyJson = False,
+) -> None:
+    """Let a city live through a peak on the real server, hurried: what customers and couriers get."""
+    from benchmarks import city as bench
+    from onward.terminal import log_as, settings_from
+
+    settings = settings_from(data_dir=data_dir)
+    log_as(settings, quiet=True)
+    peak = bench.Peak(minutes, drivers, orders_per_hour, seed, speed)
+    with Progress(*Progress.get_default_columns(), console=console, transient=True) as progress:
+        task = progress.add_task("a city lives", total=1.0)
+        found = bench.run_city(
+            settings,
+            map_name,
+            peak,
+            seen=lambda share, words: progress.update(task, completed=share, description=words),
+        )
+    if not only_json:
+        table = Table("figure", "value")
+        for name, value in found.items():
+            words = "\n".join(map(_cell, value)) if isinstance(value, list) else _cell(value)
+            table.add_row(name.replace("_", " "), words)
+        console.print(table)
+    _print({"bench": "city", **found})
 
 
 def _cell(value: object) -> str:

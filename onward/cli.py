@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 import uvloop
-from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from typer.core import TyperGroup
 
 from kernel.errors import Problem
+from onward.beginning import adding, begun, init
 from onward.bench import app as bench
 from onward.config import Settings
 from onward.errors import Refused, Stopped
+from onward.terminal import AsJson, DataDir, console, log_as, settings_from, show
 
 RUN_UNTIL_CTRL_C: Final = ("serve", "demo")
 
@@ -56,60 +52,11 @@ app = typer.Typer(
 )
 maps = typer.Typer(no_args_is_help=True, help="City maps from OpenStreetMap extracts.")
 app.add_typer(maps, name="map")
-adding = typer.Typer(no_args_is_help=True, help="Add a business, a store or a driver; asks for what is not given.")
+app.command()(init)
 app.add_typer(adding, name="add")
 app.add_typer(bench, name="bench")
-console = Console(stderr=True, soft_wrap=True)
 
-DataDir = Annotated[Path | None, typer.Option(help="Where data lives (ONWARD_DATA_DIR).")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one (ONWARD_PORT).")]
-Password = Annotated[str | None, typer.Option(help="A password; without it one is made and told.")]
-Subdomain = Annotated[str | None, typer.Option(help="The business' name in links; by default made from its name.")]
-StoreName = Annotated[str | None, typer.Option(help="The store's name.")]
-Address = Annotated[str | None, typer.Option(help="The store's address.")]
-At = Annotated[str | None, typer.Option(help="Where the store is: latitude,longitude.", metavar="LAT,LNG")]
-OwnerEmail = Annotated[str | None, typer.Option(help="The owner's e-mail address.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON on standard output.")]
-
-
-def settings_from(**given: Any) -> Settings:
-    """Return the settings with what was given on the command line on top; ends with words when they are wrong."""
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        for wrong in error.errors():
-            name = str(wrong["loc"][0])
-            variable = f"ONWARD_{name.upper()}"
-            option = f"--{name.replace('_', '-')}" if given.get(name) is not None else None
-            source = option or (variable if variable in os.environ else f"{name} in onward.toml")
-            console.print(f"[red]{source}[/]: {wrong['msg']}")
-        raise typer.Exit(2) from None
-
-
-def log_as(settings: Settings, *, quiet: bool = False) -> None:
-    """Set up logging."""
-    from kernel.log import configure
-
-    configure(level="warning" if quiet and settings.log_level == "info" else settings.log_level, json=settings.log_json)
-
-
-def show(outcome: msgspec.Struct, *, as_json: bool) -> None:
-    """Print what happened: one line of JSON, or a table for people that leaves out what is empty."""
-    if as_json:
-        print(msgspec.json.encode(outcome).decode())
-        return
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    for name, value in msgspec.structs.asdict(outcome).items():
-        match value:
-            case dict():
-                text = "  ".join(f"{what} {number}" for what, number in value.items())
-            case list():
-                text = "\n".join(value)
-            case _:
-                text = str(value)
-        if text:
-            table.add_row(f"[bold]{name.replace('_', ' ')}[/]", escape(text))
-    console.print(table)
 
 
 @app.command()
@@ -196,7 +143,7 @@ def replay(
     assert day is not None
     from onward import whatif
 
-    with added_to(data_dir) as filled:
+    with begun(data_dir) as filled:
         found = whatif.run_whatif(filled, day=day, drivers=drivers, policy=policy, business=business)
     whatif.tell(found)
     if as_json:
@@ -230,160 +177,6 @@ def doctor() -> None:
     with with_servers(settings_from(), join=True) as settings:
         well = asyncio.run(look(settings))
     raise typer.Exit(0 if well else 1)
-
-
-@app.command()
-def init(
-    name: Annotated[str | None, typer.Option(help="What your delivery service is called.")] = None,
-    currency: Annotated[str | None, typer.Option(help="Three letters: EUR.")] = None,
-    time_zone: Annotated[str | None, typer.Option(help="Europe/Helsinki, for example.")] = None,
-    email: Annotated[str | None, typer.Option(help="Your e-mail address: you are the admin.")] = None,
-    password: Password = None,
-    business: Annotated[str | None, typer.Option(help="The first business' name.")] = None,
-    subdomain: Subdomain = None,
-    store: StoreName = None,
-    address: Address = None,
-    at: At = None,
-    owner_email: OwnerEmail = None,
-    owner_password: Password = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Begin: your operator, its admin, and a first business with a store and an owner. Asks for what is not given."""
-    from onward import accounts, asking
-    from onward.servers import with_servers
-
-    settings = settings_from(data_dir=data_dir)
-    log_as(settings, quiet=True)
-    with with_servers(settings, join=True) as filled:
-        asyncio.run(accounts.prepare_init(filled.database_url))
-        operator = asking.ask(name, "--name", "Your delivery service's name", asking.a_name)
-        money = asking.ask(currency, "--currency", "Currency", asking.a_currency, "EUR")
-        zone = asking.ask(time_zone, "--time-zone", "Time zone", asking.a_time_zone, "UTC")
-        admin = asking.a_login(email, "--email", "Your e-mail address", password, "--password")
-        first = asking.a_business(
-            asking.ask(business, "--business", "The first business' name", asking.a_name),
-            subdomain=subdomain,
-            store=store,
-            address=address,
-            at=at,
-            owner_email=owner_email,
-            owner_password=owner_password,
-        )
-        made = asyncio.run(
-            accounts.init(
-                filled.database_url, operator=operator, currency=money, time_zone=zone, admin=admin, business=first
-            )
-        )
-    tell_once(
-        settings,
-        ("Admin", f"{admin.email}  password {admin.password}"),
-        ("Owner", f"{first.owner.email}  password {first.owner.password}"),
-        ("Store", made.store_id),
-        ("API key", made.api_key),
-        ("Shop", f"{settings.base_url()}/shop/?s={first.subdomain}"),
-    )
-
-
-@adding.command("business")
-def add_business(
-    name: Annotated[str | None, typer.Option(help="The business' name.")] = None,
-    subdomain: Subdomain = None,
-    store: StoreName = None,
-    address: Address = None,
-    at: At = None,
-    owner_email: OwnerEmail = None,
-    owner_password: Password = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Add a business with a store and an owner."""
-    from onward import accounts, asking
-
-    with added_to(data_dir) as settings:
-        new = asking.a_business(
-            asking.ask(name, "--name", "The business' name", asking.a_name),
-            subdomain=subdomain,
-            store=store,
-            address=address,
-            at=at,
-            owner_email=owner_email,
-            owner_password=owner_password,
-        )
-        made = asyncio.run(accounts.add_business(settings.database_url, new))
-    tell_once(
-        settings,
-        ("Owner", f"{new.owner.email}  password {new.owner.password}"),
-        ("Store", made.store_id),
-        ("API key", made.api_key),
-        ("Shop", f"{settings.base_url()}/shop/?s={new.subdomain}"),
-    )
-
-
-@adding.command("store")
-def add_store(
-    business: Annotated[str | None, typer.Option(help="The business' name in links.")] = None,
-    name: StoreName = None,
-    address: Address = None,
-    at: At = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Add a store to a business."""
-    from onward import accounts, asking
-
-    with added_to(data_dir) as settings:
-        subdomain = asking.ask(business, "--business", "The business' name in links", asking.a_subdomain)
-        new = asking.a_store(name, "--name", address, at)
-        print(f"Store  {asyncio.run(accounts.add_store(settings.database_url, subdomain, new))}")
-
-
-@adding.command("driver")
-def add_driver(
-    name: Annotated[str | None, typer.Option(help="The driver's name.")] = None,
-    email: Annotated[str | None, typer.Option(help="The driver's e-mail address.")] = None,
-    password: Password = None,
-    vehicle: Annotated[str | None, typer.Option(help="bicycle, scooter, car or foot.")] = None,
-    business: Annotated[
-        str | None, typer.Option(help="The business, by its name in links, that has the driver for itself.")
-    ] = None,
-    skill: Annotated[
-        list[str] | None, typer.Option(help="What deliveries may need, as age_check; may be given several times.")
-    ] = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Add a driver: to the shared pool, or with --business to one business."""
-    from onward import accounts, asking
-    from tenancy.skills import a_skill
-
-    with added_to(data_dir) as settings:
-        called = asking.ask(name, "--name", "The driver's name", asking.a_name)
-        login = asking.a_login(email, "--email", "The driver's e-mail address", password, "--password")
-        can = [a_skill(text) for text in skill or []]
-        moves = asking.ask(vehicle, "--vehicle", "Vehicle", asking.a_vehicle, "bicycle")
-        asyncio.run(
-            accounts.add_driver(
-                settings.database_url, name=called, vehicle=moves, login=login, subdomain=business, skills=can
-            )
-        )
-    tell_once(settings, ("Driver", f"{login.email}  password {login.password}"))
-
-
-@contextlib.contextmanager
-def added_to(data_dir: Path | None) -> Iterator[Settings]:
-    """Yield settings with the URLs of servers on which there is an operator."""
-    from onward import accounts
-    from onward.servers import with_servers
-
-    settings = settings_from(data_dir=data_dir)
-    log_as(settings, quiet=True)
-    with with_servers(settings, join=True) as filled:
-        asyncio.run(accounts.prepare_add(filled.database_url))
-        yield filled
-
-
-def tell_once(settings: Settings, *lines: tuple[str, str]) -> None:
-    """Print what was made on standard output."""
-    for what, told in lines:
-        print(f"{what:<8} {told}")
-    console.print(f"Passwords and keys are told only now. Sign in at {settings.base_url()}/ while `onward serve` runs.")
 
 
 @maps.command("import")

@@ -24,7 +24,7 @@ from dispatch.views import BoardViews
 from dispatch.watch import Lookout
 from dispatch.whatif_process import Replays
 from kernel.access import Principal
-from kernel.clock import Clock, SystemClock
+from kernel.clock import Clock
 from kernel.db import Database
 from kernel.http import Endpoint
 from kernel.outbox import Relay
@@ -78,10 +78,10 @@ class FrontDoor:
         return await authenticate(self.db, self.links, token, self.clock.now())
 
 
-async def build(settings: Settings) -> Installation:
+async def build(settings: Settings, clock: Clock) -> Installation:
     """Make a process' objects and its aiohttp application; starting the application starts the tasks."""
     db = await Database.connect(settings.database_url, size_max=settings.database_connections_max)
-    redis, clock, supervisor = connect(settings.redis_url), SystemClock(), Supervisor()
+    redis, supervisor = connect(settings.redis_url), Supervisor()
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
     travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))
     live, facts, push, fences, hub = (
@@ -94,7 +94,7 @@ async def build(settings: Settings) -> Installation:
     numbers = BoardNumbers(db, redis, clock)
     views = BoardViews(db, live, links, ShopOrders(), numbers, clock)
     ingest = Ingest(redis, fences, clock)
-    planner = Planner(travel)
+    planner = Planner(travel, speed=clock.speed)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta = EtaKeeper(db, live, planner, clock, travel.source)
     lookout = Lookout(db, live, clock)

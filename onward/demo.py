@@ -140,7 +140,7 @@ async def _run(
             )
             example = curl_example(url, access.businesses[0], plan.couriers[0])
             watch = _show(orders, example) if for_s is None else asyncio.sleep(0)
-            report = await _simulate(orders, Path(scratch) / "orders.json", result, stop, watch)
+            report = await simulate(orders, Path(scratch) / "orders.json", result, stop, watch)
         lost = await lost_fixes(installation.db, report.acked)
     seen = msgspec.structs.asdict(report)
     del seen["acked"]
@@ -148,7 +148,7 @@ async def _run(
     return Outcome(seed=seed, drivers=drivers, seconds=seconds, fixes_lost=lost, **seen)
 
 
-async def _simulate(
+async def simulate(
     orders: Orders, file: Path, result: Path, stop: asyncio.Event, show: Coroutine[Any, Any, None]
 ) -> Report:
     """Run the simulator as a process of its own until its time is over or `stop`, with `show` beside it."""
@@ -174,7 +174,7 @@ async def _simulate(
         if child.returncode is None:
             child.terminate()
             try:
-                await asyncio.wait_for(child.wait(), CHILD_DEADLINE_S)
+                await asyncio.wait_for(child.wait(), CHILD_DEADLINE_S * orders.clock.speed)
             except TimeoutError:
                 child.kill()
                 await child.wait()

@@ -7,9 +7,11 @@ import contextlib
 import errno
 import signal
 from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 from aiohttp import web
 
+from kernel.clock import Clock, SystemClock
 from kernel.log import get_logger
 from onward.accounts import has_operator
 from onward.compose import Installation, build
@@ -18,14 +20,16 @@ from onward.errors import Refused
 from onward.maps.store import map_dir, no_map
 from onward.migrate import migrate
 
+SYSTEM_CLOCK: Final = SystemClock()
+
 log = get_logger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[tuple[Installation, str]]:
+async def running(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[tuple[Installation, str]]:
     """Run a server inside this event loop; yield it and its base URL. The URLs in `settings` must be filled."""
     await migrate(settings.database_url)
-    installation = await build(settings)
+    installation = await build(settings, clock)
     runner = web.AppRunner(
         installation.app, access_log=None, handle_signals=False, shutdown_timeout=5.0, handler_cancellation=False
     )

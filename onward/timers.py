@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -43,7 +42,7 @@ def timers(
 ) -> tuple[Timer, ...]:
     """Return the table. Each job may run in several processes at once."""
 
-    jumps = JumpWatch(clock, time.monotonic)
+    jumps = JumpWatch(clock, asyncio.get_running_loop().time)
 
     async def expire_offers() -> None:
         now = clock.now()

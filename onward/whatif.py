@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dispatch.whatif.change import Change, Policy, weights_of
+from dispatch.policy import Policies, Policy
+from dispatch.whatif.change import Change, OtherPolicy, under
 from dispatch.whatif.compare import Comparison, Phase, Slice, Variant, compare
 from dispatch.whatif.past import PastDay
 from dispatch.whatif_store import read_day
@@ -36,13 +37,13 @@ HIDDEN: Final = frozenset({"paths", "doors"})
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
 
 
-def read_policy(file: Path) -> Policy:
+def read_policy(file: Path) -> OtherPolicy:
     """Return the policy in a TOML or JSON file; raises `Refused` with what is wrong with it."""
     try:
         text = file.read_text()
         raw = tomllib.loads(text) if file.suffix == ".toml" else msgspec.json.decode(text)
-        policy = msgspec.convert(raw, Policy)
-        weights_of(policy)
+        policy = msgspec.convert(raw, OtherPolicy)
+        under(Policies(Policy()), policy)
     except OSError as error:
         raise Refused(f"{file} can't be read: {error.strerror or error}.") from None
     except Problem as problem:
@@ -146,7 +147,7 @@ def as_json(found: Comparison) -> str:
     return msgspec.json.encode({name: value for name, value in whole.items() if name not in HIDDEN}).decode()
 
 
-def _policy(policy: Policy) -> str:
+def _policy(policy: OtherPolicy) -> str:
     fields = msgspec.structs.asdict(policy) | msgspec.structs.asdict(policy.weights)
     words = [f"{name} {value}" for name, value in fields.items() if name != "weights" and value is not None]
     return ", " + ", ".join(words) if words else ""

@@ -107,10 +107,17 @@ class DriverClient(_Client):
     path = "/ws/driver"
 
     def __init__(
-        self, url: str, token: str, device_id: str, on_message: Callable[[Message], None] = lambda _: None
+        self,
+        url: str,
+        token: str,
+        device_id: str,
+        on_message: Callable[[Message], None] = lambda _: None,
+        *,
+        now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
     ) -> None:
         super().__init__(url, token, on_message)
         self._device_id = device_id
+        self._now_ms = now_ms
         self._next_seq = 1
         self._kept: OrderedDict[int, Message] = OrderedDict()
         self._welcomed = False
@@ -131,7 +138,7 @@ class DriverClient(_Client):
     async def act(self, kind: str, **fields: Any) -> str:
         """Keep and send an action (`offer_reply`, `status`, `proof_ref`, `availability`); return its id."""
         action_id = uuid.uuid4().hex
-        await self._keep({"type": kind, "id": action_id, "t": int(time.time() * 1000), **fields})
+        await self._keep({"type": kind, "id": action_id, "t": self._now_ms(), **fields})
         return action_id
 
     async def all_acked(self) -> None:
@@ -155,7 +162,7 @@ class DriverClient(_Client):
                 "token": self._token,
                 "device_id": self._device_id,
                 "app": "onward-client/1",
-                "clock_ms": int(time.time() * 1000),
+                "clock_ms": self._now_ms(),
                 "last_acked_seq": next(iter(self._kept), self._next_seq) - 1,
             }
         )

@@ -6,24 +6,22 @@ Fewer: those who brought least that day go first. More: those who brought most c
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID, uuid5
 
 import msgspec
 from msgspec import Meta
 
-from dispatch.engine.problem import STACK_MAX, Weights
+from dispatch.engine.problem import PerJob, PerSecond
+from dispatch.policy import Policies, Policy, Stack, check
 from dispatch.whatif.past import PastDay, PastShift
 from kernel.errors import invalid
 
 DRIVERS_MAX: Final = 50
 TWIN: Final = UUID("6f6e7761-7264-4000-8000-747769000000")
 
-PerSecond = Annotated[int, Meta(ge=0, le=10_000)]
-PerJob = Annotated[int, Meta(ge=0, le=1_000_000)]
 
-
-class PolicyWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OtherWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a second of each thing is worth, in hundredths (`dispatch/engine/problem.py`); None leaves it as it is."""
 
     delay: PerSecond | None = None
@@ -35,44 +33,49 @@ class PolicyWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fairness: PerJob | None = None
 
 
-class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OtherPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the same day is to be dispatched; None leaves it as it is, for each business as it is there."""
 
-    stack_max: Annotated[int, Meta(ge=1, le=STACK_MAX)] | None = None
+    stack_max: Stack | None = None
     uses_shared_pool: bool | None = None
-    weights: PolicyWeights = PolicyWeights()
+    weights: OtherWeights = OtherWeights()
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The alternative: so many drivers more (or, below 0, fewer), and another policy."""
 
     drivers: Annotated[int, Meta(ge=-DRIVERS_MAX, le=DRIVERS_MAX)] = 0
-    policy: Policy = Policy()
+    policy: OtherPolicy = OtherPolicy()
 
 
-def weights_of(policy: Policy) -> Weights:
-    """Return the weights under a policy; raises `validation_failed` when they make no sense together."""
-    given = {name: value for name, value in msgspec.structs.asdict(policy.weights).items() if value is not None}
-    weights = Weights(**given)
-    if weights.delay + weights.lateness == 0:
-        raise invalid("weights", "delay and lateness can't both be 0: nothing would say that a delivery should arrive.")
-    if weights.driver_time > weights.delay + weights.lateness:
-        raise invalid(
-            "weights.driver_time",
-            "A driver's second dearer than a customer's keeps drivers idle: at most delay + lateness.",
-        )
-    return weights
+def under(policies: Policies, other: OtherPolicy) -> Policies:
+    """Return policies with the other one's fields over them; raises `validation_failed` when they make no sense."""
+    return Policies(
+        _under(policies.operator, other), {key: _under(own, other) for key, own in policies.businesses.items()}
+    )
+
+
+def _under(policy: Policy, other: OtherPolicy) -> Policy:
+    weights = msgspec.structs.replace(policy.weights, **_given(other.weights))
+    changed_policy = msgspec.structs.replace(policy, **(_given(other) | {"weights": weights}))
+    check(changed_policy)
+    return changed_policy
+
+
+def _given(fields: OtherPolicy | OtherWeights) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(fields).items() if value is not None}
 
 
 def changed(day: PastDay, change: Change) -> PastDay:
-    """Return the day with other drivers, stacks and pool; raises `validation_failed` when nobody would be left."""
-    policy = change.policy
-    given = {"stack_max": policy.stack_max, "uses_shared_pool": policy.uses_shared_pool}
-    fields = {name: value for name, value in given.items() if value is not None}
+    """Return the day with other drivers, policies and pool; raises `validation_failed` when it makes no sense."""
+    pool = change.policy.uses_shared_pool
     return msgspec.structs.replace(
         day,
-        deliveries=tuple(msgspec.structs.replace(one, **fields) for one in day.deliveries),
+        deliveries=day.deliveries
+        if pool is None
+        else tuple(msgspec.structs.replace(one, uses_shared_pool=pool) for one in day.deliveries),
         shifts=_shifts(day, change.drivers),
+        policies=under(day.policies, change.policy),
     )
 
 

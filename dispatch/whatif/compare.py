@@ -13,10 +13,11 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
+from dispatch.decisions import OFFER_LEAD_S
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
-from dispatch.engine.problem import Legs, Weights
-from dispatch.tick import LEAD_S, OFFER_LEAD_S
-from dispatch.whatif.change import Change, changed, weights_of
+from dispatch.engine.problem import Legs
+from dispatch.tick import LEAD_S
+from dispatch.whatif.change import Change, changed
 from dispatch.whatif.day import Day, Delivery, Rules, Shift
 from dispatch.whatif.outcome import Move, Outcome, Service, Work, as_it_was, service, work
 from dispatch.whatif.past import PastDay
@@ -98,10 +99,10 @@ def compare(
 ) -> Comparison:
     """Play a day as it is and as it could be; `of` is the business whose day it is. Raises `Problem`s with words."""
     check(day)
-    other, weights = changed(day, change), weights_of(change.policy)
+    other = changed(day, change)
     legs, source, places = _legs(day, travel)
-    baseline = _played(day, Weights(), legs, places, lambda share: told("baseline", share))
-    alternative = _played(other, weights, legs, places, lambda share: told("alternative", share))
+    baseline = _played(day, legs, places, lambda share: told("baseline", share))
+    alternative = _played(other, legs, places, lambda share: told("alternative", share))
     real = as_it_was(day)
     days = (real, baseline, alternative)
 
@@ -174,9 +175,8 @@ def _legs(day: PastDay, travel: TravelTimes) -> tuple[Legs, str, dict[Point, int
     return TableLegs(table), travel.source, places
 
 
-def _played(
-    day: PastDay, weights: Weights, legs: Legs, places: dict[Point, int], told: Callable[[float], None]
-) -> Outcome:
+def _played(day: PastDay, legs: Legs, places: dict[Point, int], told: Callable[[float], None]) -> Outcome:
+    limits = day.policies.operator.vehicles
     played = Day(
         tuple(
             Delivery(
@@ -189,7 +189,10 @@ def _played(
                 ready_s=one.ready_s,
                 promised_s=one.promised_s,
                 uses_shared_pool=one.uses_shared_pool,
-                stack_max=one.stack_max,
+                stack_max=day.policies.of(one.business_id).stack_max,
+                needs=one.needs,
+                size=one.size,
+                distance_m=one.distance_m,
             )
             for one in day.deliveries
         ),
@@ -202,6 +205,9 @@ def _played(
                 vehicle=VEHICLES.index(shift.vehicle),
                 pool=shift.pool,
                 business_priority=shift.business_priority,
+                skills=shift.skills,
+                capacity=limits[shift.vehicle].capacity,
+                distance_m_max=limits[shift.vehicle].distance_m_max,
             )
             for shift in day.shifts
         ),
@@ -211,7 +217,8 @@ def _played(
             lead_s=OFFER_LEAD_S,
             pickup_service_s=STOP_SERVICE_S,
             dropoff_service_s=STOP_SERVICE_S,
-            weights=weights,
+            weights=day.policies.operator.weights,
+            business_weights=day.policies.weights(),
         ),
         to_ms(day.starts_at),
     )

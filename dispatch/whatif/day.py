@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
-from dispatch.engine.problem import NOWHERE, STACK_MAX, Driver, Job, Legs, Problem, Weights
+from dispatch.engine.problem import NOWHERE, STACK_MAX, Driver, Job, JobWeights, Legs, Problem, Weights
 from dispatch.engine.solve import solve
 
 FOREVER: Final = 10**9
@@ -36,6 +36,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     promised_s: int
     uses_shared_pool: bool = True
     stack_max: int = STACK_MAX
+    needs: frozenset[str] = frozenset()
+    size: int = 1
+    distance_m: int = 0
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +51,9 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
     vehicle: int = 0
     pool: str = "shared_pool"
     business_priority: dict[UUID, int] = {}
+    skills: frozenset[str] = frozenset()
+    capacity: int = 100
+    distance_m_max: int = 10**6
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +72,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     pickup_service_s: int = 0
     dropoff_service_s: int = 0
     weights: Weights = Weights()
+    business_weights: dict[UUID, JobWeights] = {}
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -214,6 +221,7 @@ class Day:
             jobs=tuple(_job(self.deliveries[number], now) for number in jobs),
             legs=self.legs,
             weights=rules.weights,
+            business_weights=rules.business_weights,
             pickup_service_s=rules.pickup_service_s,
             dropoff_service_s=rules.dropoff_service_s,
             epoch_s=rules.epoch_s,
@@ -241,6 +249,9 @@ class Day:
             pool=shift.pool,
             business_priority=shift.business_priority,
             jobs_done=hand.jobs_done,
+            skills=shift.skills,
+            capacity=shift.capacity,
+            distance_m_max=shift.distance_m_max,
             heading_to=heading_to,
             keeps=keeps,
         )
@@ -325,4 +336,7 @@ def _job(delivery: Delivery, now: int) -> Job:
         promised_s=delivery.promised_s - now,
         uses_shared_pool=delivery.uses_shared_pool,
         stack_max=delivery.stack_max,
+        needs=delivery.needs,
+        size=delivery.size,
+        distance_m=delivery.distance_m,
     )

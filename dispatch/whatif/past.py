@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from dispatch.policy import Policies
 from geo.point import Point
 from geo.travel import Vehicle
 
@@ -22,8 +23,10 @@ class PastDelivery(msgspec.Struct, frozen=True, kw_only=True):
     ready_s: int
     promised_s: int
     uses_shared_pool: bool
-    stack_max: int
+    distance_m: int
     pay_minor: int
+    needs: frozenset[str] = frozenset()
+    size: int = 1
     driver_id: UUID | None = None
     assigned_s: int | None = None
     picked_s: int | None = None
@@ -41,6 +44,7 @@ class PastShift(msgspec.Struct, frozen=True, kw_only=True):
     at: Point
     on_s: int
     off_s: int
+    skills: frozenset[str] = frozenset()
 
 
 class PastDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +60,7 @@ class PastDay(msgspec.Struct, frozen=True, kw_only=True):
     until_s: int
     currency: str
     businesses: dict[UUID, str]
+    policies: Policies
     deliveries: tuple[PastDelivery, ...]
     shifts: tuple[PastShift, ...]
     left_out: dict[str, int]

@@ -19,6 +19,7 @@ from geo.path import Walk
 from geo.point import Point
 from geo.streets import SPEED_MAX_MPS
 from geo.travel import Vehicle
+from kernel.clock import Clock, to_ms
 from onward.maps.store import CityMap
 from onward.seed import CourierAccess
 from onward.simulator.checkers import Ledger
@@ -52,6 +53,8 @@ class Courier:
         http: aiohttp.ClientSession,
         ledger: Ledger,
         faults: bool,
+        clock: Clock,
+        fix_every_s: float,
     ) -> None:
         self._city = city
         self._vehicle = planned.vehicle
@@ -59,6 +62,8 @@ class Courier:
         self._http = http
         self._ledger = ledger
         self._faults = faults
+        self._clock = clock
+        self._fix_every_s = fix_every_s
         self._random = random.Random(planned.seed)
         self._at = Point(planned.lat, planned.lng)
         self._heading = 0.0
@@ -71,7 +76,8 @@ class Courier:
         self._offline_until = 0.0
         self._socket: asyncio.Task[None] | None = None
         self._answers: set[asyncio.Task[None]] = set()
-        self.client = DriverClient(url, access.token, f"sim-{access.id[-12:]}-{time.time_ns():x}", self._hear)
+        device = f"sim-{access.id[-12:]}-{time.time_ns():x}"
+        self.client = DriverClient(url, access.token, device, self._hear, now_ms=clock.now_ms)
 
     async def live(self) -> None:
         """Go on line and work until cancelled."""
@@ -116,9 +122,9 @@ class Courier:
             self._ledger.error(f"driver socket refused: {refused}")
 
     async def _phone(self) -> None:
-        """Take a fix a second; send it, save it, or miss it."""
+        """Take a fix now and again; send it, save it, or miss it."""
         while True:
-            now = time.monotonic()
+            now = asyncio.get_running_loop().time()
             if self._faults:
                 await self._misbehave(now)
             if now >= self._silent_until:
@@ -127,7 +133,7 @@ class Courier:
                 if self._socket is None:
                     self._connect()
                 await self._flush()
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(self._fix_every_s)
 
     async def _flush(self) -> None:
         if not self._saved:
@@ -159,7 +165,7 @@ class Courier:
         lat = self._at.lat + north / METERS_PER_DEGREE
         lng = self._at.lng + east / (METERS_PER_DEGREE * math.cos(math.radians(self._at.lat)))
         return {
-            "t": time.time_ns() // 1_000_000,
+            "t": self._clock.now_ms(),
             "lat": round(lat, 7),
             "lng": round(lng, 7),
             "acc": round(self._random.uniform(4, 18), 1),
@@ -222,9 +228,10 @@ class Courier:
             return
         if not stop["status"].startswith("arrived"):
             await self._report(delivery, "arrived_at_pickup" if pickup else "arrived_at_dropoff")
-        ready = datetime.fromisoformat(stop["ready_at"]).timestamp() if pickup else 0.0
-        until = max(time.time() + self._random.uniform(4, 12), ready)
-        while time.time() < until:
+        until_ms = self._clock.now_ms() + round(self._random.uniform(4_000, 12_000))
+        if pickup:
+            until_ms = max(until_ms, to_ms(datetime.fromisoformat(stop["ready_at"])))
+        while self._clock.now_ms() < until_ms:
             await asyncio.sleep(TICK_S)
             if not self._has(delivery):
                 return
@@ -247,13 +254,17 @@ class Courier:
         top = SPEED_MAX_MPS[self._vehicle] * STREET_SPEED * self._random.uniform(0.85, 1.15)
         if self._vehicle is not Vehicle.BICYCLE:
             top *= 0.55  # lights and traffic
+        clock = asyncio.get_running_loop().time
+        before = clock()
         while not walk.done:
             if (delivery is not None and not self._has(delivery)) or (while_idle and self._stops):
                 self._speed = 0.0
                 return False
             aim = 0.0 if self._random.random() < 0.015 else top * self._random.uniform(0.85, 1.05)
             self._speed += max(-3.0, min(1.6, aim - self._speed))
-            here = walk.advance(self._speed * TICK_S)
+            now = clock()
+            here = walk.advance(self._speed * (now - before))
+            before = now
             if meters_between(self._at, here) > 0.5:
                 self._heading = bearing_deg(self._at, here)
             self._at = here

@@ -120,8 +120,8 @@ def make_plan(city: CityMap, *, seed: int, couriers: int, businesses: int = 3) -
     return CityPlan(seed, tuple(planned), tuple(people))
 
 
-def demand(city: CityMap, plan: CityPlan, *, per_minute: float) -> Iterator[PlannedOrder]:
-    """Yield orders for ever, as a Poisson process after a few quick ones to start with."""
+def demand(city: CityMap, plan: CityPlan, *, per_minute: float, quick: int = FIRST_ORDERS) -> Iterator[PlannedOrder]:
+    """Yield orders for ever, as a Poisson process after some `quick` ones to start with."""
     random = np.random.default_rng([plan.seed, 2])
     addresses = _addresses(city)
     at_s = 1.0
@@ -147,7 +147,7 @@ def demand(city: CityMap, plan: CityPlan, *, per_minute: float) -> Iterator[Plan
         )
         number += 1
         pause_s = float(random.exponential(60.0 / per_minute))
-        at_s += FIRST_ORDERS_EVERY_S if number < FIRST_ORDERS else pause_s
+        at_s += FIRST_ORDERS_EVERY_S if number < quick else pause_s
 
 
 def _near(store: PlannedStore, random: np.random.Generator) -> Point:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,11 +14,13 @@ import aiohttp
 import msgspec
 import uvloop
 
+from kernel.clock import Clock, SystemClock
 from onward.maps.store import load_map
+from onward.pace import Pace
 from onward.seed import Access
 from onward.simulator.checkers import BoardWatcher, Ledger, probe_tenants, running
 from onward.simulator.courier import Courier
-from onward.simulator.plan import demand, make_plan
+from onward.simulator.plan import FIRST_ORDERS, demand, make_plan
 from onward.simulator.shops import Customers, Kitchen, call
 
 STAGGER_S: Final = 0.03
@@ -37,6 +40,16 @@ class Orders(msgspec.Struct, frozen=True):
     orders_per_minute: float
     faults: bool
     access: Access
+    orders_for_s: float = FOR_EVER_S
+    quick_orders: int = FIRST_ORDERS
+    preparation_s: tuple[int, int] = (15, 50)
+    fix_every_s: float = 1.0
+    pace: Pace | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """The pace's, or the machine's own."""
+        return self.pace or SystemClock()
 
 
 class Counts(msgspec.Struct, kw_only=True):
@@ -74,17 +87,32 @@ async def live(orders: Orders, stop: asyncio.Event) -> Report:
     access, url = orders.access, orders.url
     plan = make_plan(city, seed=orders.seed, couriers=len(access.couriers), businesses=len(access.businesses))
     ledger = Ledger()
-    timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+    clock = orders.clock
+    timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S * clock.speed)
     async with aiohttp.ClientSession(url, timeout=timeout) as http:
         operator = BoardWatcher(url, access.admin_token, ledger)
         boards = [BoardWatcher(url, b.token, ledger, business_id=b.id) for b in access.businesses]
-        kitchens = [Kitchen(http, b, ledger, orders.seed * 100 + n) for n, b in enumerate(access.businesses)]
+        kitchens = [
+            Kitchen(http, business, ledger, orders.seed * 100 + n, orders.preparation_s)
+            for n, business in enumerate(access.businesses)
+        ]
         customers = Customers(http, url, access.businesses, ledger)
         couriers = [
-            Courier(city, planned, own, url=url, http=http, ledger=ledger, faults=orders.faults)
+            Courier(
+                city,
+                planned,
+                own,
+                url=url,
+                http=http,
+                ledger=ledger,
+                faults=orders.faults,
+                clock=clock,
+                fix_every_s=orders.fix_every_s,
+            )
             for planned, own in zip(plan.couriers, access.couriers, strict=True)
         ]
-        hungry = demand(city, plan, per_minute=orders.orders_per_minute)
+        everybody = demand(city, plan, per_minute=orders.orders_per_minute, quick=orders.quick_orders)
+        hungry = takewhile(lambda order: order.at_s < orders.orders_for_s, everybody)
         async with running(operator.watch(), *(board.watch() for board in boards)):
             async with running(
                 *(kitchen.work() for kitchen in kitchens),
@@ -94,7 +122,7 @@ async def live(orders: Orders, stop: asyncio.Event) -> Report:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), orders.for_s or FOR_EVER_S)
             try:
-                async with asyncio.timeout(HOME_DEADLINE_S):
+                async with asyncio.timeout(HOME_DEADLINE_S * clock.speed):
                     await asyncio.gather(*(courier.come_home() for courier in couriers))
             except TimeoutError:
                 ledger.error("some fixes were never acknowledged")
@@ -154,7 +182,7 @@ async def until_told(orders: Orders) -> Report:
 def main(file: Path) -> None:
     """Run what the file says and write the report where it says."""
     orders = msgspec.json.decode(file.read_bytes(), type=Orders)
-    report = uvloop.run(until_told(orders))
+    report = orders.pace.run(until_told(orders)) if orders.pace else uvloop.run(until_told(orders))
     Path(orders.result_file).write_bytes(msgspec.json.encode(report))
 
 

@@ -17,7 +17,6 @@ from tracking.client import Message, Refused, ViewerClient
 
 POLL_S: Final = 1.5
 TRY_AGAIN_S: Final = 1.0
-PREPARATION_S: Final = (15, 50)
 AWAY: Final = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
 
@@ -44,8 +43,16 @@ async def call(
 class Kitchen:
     """Accepts what is ordered after a moment, and says when it is ready."""
 
-    def __init__(self, http: aiohttp.ClientSession, access: BusinessAccess, ledger: Ledger, seed: int) -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        access: BusinessAccess,
+        ledger: Ledger,
+        seed: int,
+        preparation_s: tuple[int, int],
+    ) -> None:
         self._http = http
+        self._preparation_s = preparation_s
         self._access = access
         self._ledger = ledger
         self._random = random.Random(seed)
@@ -71,7 +78,7 @@ class Kitchen:
 
     async def _cook(self, order_id: str) -> None:
         await asyncio.sleep(self._random.uniform(0.5, 3.0))
-        preparation_s = self._random.randint(*PREPARATION_S)
+        preparation_s = self._random.randint(*self._preparation_s)
         await self._set(order_id, {"status": "accepted", "preparation_s": preparation_s})
         await asyncio.sleep(self._random.uniform(1.0, 3.0))
         await self._set(order_id, {"status": "preparing"})
@@ -106,6 +113,7 @@ class Customers:
                 task = asyncio.create_task(self._order(number, planned))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+            await asyncio.gather(*self._tasks)
         finally:
             for task in self._tasks:
                 task.cancel()

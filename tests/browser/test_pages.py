@@ -227,6 +227,27 @@ async def test_the_board_says_what_its_marks_mean_and_cuts_no_number_off(town: O
     assert complaints == []
 
 
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_the_board_says_what_is_wrong_and_is_quiet_when_it_is_over(
+    town: Onward, browser: Browser, size: dict[str, int]
+) -> None:
+    """What, since when, what to do; read out once; a click leads there; the strip is gone with the trouble."""
+    page, complaints = await open_page(browser, size)
+    delivery = await create_delivery(town, town.world.verde)
+    await page.goto(f"{town.url}/board/#{town.world.admin_token}")
+    strip = page.get_by_role("region", name="What is wrong")
+    await expect(strip).to_contain_text("Verde: nobody on shift, 1 waiting", timeout=15_000)
+    await expect(strip).to_contain_text("Call a driver in")
+    await expect(page.locator(f'[data-id="{delivery["id"]}"]')).to_contain_text("No driver is on shift.")
+    await strip.get_by_role("button").click()
+    await expect(page.get_by_role("combobox", name="All businesses")).to_have_value(delivery["business_id"])
+    assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    async with courier(town, town.world.pool[0]) as pia:
+        await pia.goes_online(60.1721, 24.9451)
+        await expect(strip).to_have_count(0, timeout=15_000)
+    assert complaints == []
+
+
 async def test_a_dispatchers_morning(town: Onward, browser: Browser) -> None:
     """200 deliveries, one given by hand and taken back, one driver sick, one rush; the browser has no complaint."""
     page, complaints = await open_page(browser, DESK)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.browser.test_pages import DESK, PHONE, open_page, town
+from tests.support.pages import DESK, PHONE, open_page
 from tests.support.server import Onward
 from tests.support.yesterday import write_lunch, yesterday
 
 PLAYED_MS = 60_000
-
-__all__ = ["town"]
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])

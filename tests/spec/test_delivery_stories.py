@@ -171,12 +171,48 @@ async def test_an_order_of_the_same_store_joins_the_driver_who_is_still_on_his_w
             return offer if offer["deliveries"] == [second["id"]] else None
 
         offer = await until(asked_again, "Dora is asked for the second", dora.changed)
-        assert set(offer["order"]) == {first["id"], second["id"]}
+        assert offer["joins"] == [first["id"]]
         await dora.answers(offer, "accept")
         await until(lambda: len((dora.last("route") or {"stops": []})["stops"]) == 4, "four stops", dora.changed)
         stops = (dora.last("route") or {})["stops"]
         assert [stop["kind"] for stop in stops] == ["pickup", "pickup", "dropoff", "dropoff"]
-        assert [stop["delivery_id"] for stop in stops[2:]] == offer["order"]
+        assert [(stop["kind"], stop["delivery_id"]) for stop in stops] == [
+            (stop["kind"], stop["delivery_id"]) for stop in offer["stops"]
+        ]
+
+
+async def test_a_store_on_the_way_is_called_at_on_the_way_when_both_businesses_allow_it(onward: Onward) -> None:
+    """With food aboard past another store: her pickup comes before his door, and both arrive."""
+    world = onward.world
+    headers = onward.as_(world.admin_token)
+    async with onward.http.patch("/api/v1/dispatch/policy", json={"several_stores": True}, headers=headers) as reply:
+        assert reply.status == 200
+    far, near = ({"name": "Eva", "address": f"{n} North St", "lat": 60.1790 - n / 2000, "lng": 24.9560} for n in (0, 1))
+    async with courier(onward, world.pool[0]) as pia:
+        await pia.goes_online(world.rosso.lat, world.rosso.lng)
+        first = await create_delivery(onward, world.rosso, dropoff=far)
+        await pia.answers(await pia.is_offered(), "accept")
+        await pia.reports(first["id"], "en_route_to_pickup", "arrived_at_pickup", "picked_up")
+        second = await create_delivery(onward, world.verde, dropoff=near)
+
+        def asked_again() -> Any:
+            offer = (pia.last("offer") or {"offer": {"deliveries": []}})["offer"]
+            return offer if offer["deliveries"] == [second["id"]] else None
+
+        offer = await until(asked_again, "Pia is asked for what lies on her way", pia.changed)
+        planned = [(stop["kind"], stop["delivery_id"]) for stop in offer["stops"]]
+        assert planned == [("pickup", second["id"]), ("dropoff", second["id"]), ("dropoff", first["id"])]
+        await pia.answers(offer, "accept")
+        await until(lambda: len((pia.last("route") or {"stops": []})["stops"]) == 3, "three stops", pia.changed)
+        stops = (pia.last("route") or {})["stops"]
+        assert [(stop["kind"], stop["delivery_id"]) for stop in stops] == planned
+        await pia.reports(second["id"], "en_route_to_pickup", "arrived_at_pickup", "picked_up")
+        for delivery in (second["id"], first["id"]):
+            await pia.reports(delivery, "en_route_to_dropoff", "arrived_at_dropoff")
+            await pia.takes_photo(delivery)
+            await pia.reports(delivery, "delivered")
+        async with watcher(onward, world.admin_token) as board:
+            await board.sees(lambda o: all(d["status"] == "delivered" for d in o["deliveries"]), "both arrive")
 
 
 async def test_what_is_ready_later_is_planned_and_asked_for_in_time(onward: Onward) -> None:

@@ -12,20 +12,21 @@ import { StatusBadge, reasonOf, whoHasIt } from "./list.js";
 import { DONE, SEEKING, atRisk, board, colors, deliveryOf, driverOf, late_s, movable, pickedUp, positionOf, said, selected } from "./state.js";
 import { Why } from "./why.js";
 
+// Before the pickup a delivery is canceled; with food aboard it can only be given up.
 function CancelDialog({ d, close }) {
-  const ref = useRef(null), wrong = useSignal("");
+  const ref = useRef(null), wrong = useSignal(""), what = pickedUp(d) ? "fail" : "cancel";
   useEffect(() => ref.current.showModal(), []);
   const send = async (event) => {
     event.preventDefault();
-    const reason = new FormData(event.target).get("reason").trim() || t("cancel_reason_default");
-    try { await api(token, `/deliveries/${d.id}/cancel`, { method: "POST", body: { reason } }); close(); }
+    const reason = new FormData(event.target).get("reason").trim() || t(`${what}_reason_default`);
+    try { await api(token, `${what === "fail" ? "/dispatch" : ""}/deliveries/${d.id}/${what}`, { method: "POST", body: { reason } }); close(); }
     catch (error) { wrong.value = said.value = error.message; }
   };
   return html`<dialog ref=${ref} onClose=${close} aria-labelledby="cancel-title"><form onSubmit=${send}>
-    <h2 id="cancel-title">${t("cancel_title", { code: d.short_code })}</h2><p>${t("cancel_hint")}</p>
-    <label class="field">${t("cancel_reason")}<input name="reason" maxlength="200" placeholder=${t("cancel_reason_default")}/></label>
+    <h2 id="cancel-title">${t(`${what}_title`, { code: d.short_code })}</h2><p>${t(`${what}_hint`)}</p>
+    <label class="field">${t("cancel_reason")}<input name="reason" maxlength="200" placeholder=${t(`${what}_reason_default`)}/></label>
     <p role="alert">${wrong}</p>
-    <div class="actions"><button class="btn" type="button" onClick=${() => ref.current.close()}>${t("keep")}</button><button class="btn danger main">${t("cancel")}</button></div></form></dialog>`;
+    <div class="actions"><button class="btn" type="button" onClick=${() => ref.current.close()}>${t("keep")}</button><button class="btn danger main">${t(what)}</button></div></form></dialog>`;
 }
 const cancelling = signal(null);
 
@@ -43,6 +44,7 @@ function Times({ d }) {
 }
 function DeliveryPanel({ d, pick }) {
   const driver = d.driver_id && driverOf(d.driver_id), open = !DONE.has(d.status);
+  const mayFail = open && pickedUp(d) && d.status !== "returning";
   const mayCancel = board.value.scope.kind === "business" && open && !pickedUp(d);
   const silent = driver && isSilent(driver, now.value);
   return html`<${Head} title=${d.dropoff.address} pick=${pick}><span class="code">${d.short_code}</span><${StatusBadge} d=${d}/><span>${d.business_name}</span></${Head}>
@@ -58,7 +60,8 @@ function DeliveryPanel({ d, pick }) {
     <dl class="facts"><dt>${t("items")}</dt><dd>${d.items || "–"}</dd><dt>${t("fee")}</dt><dd class="num">${money(d.fee_minor, d.currency)}${d.attempts > 1 ? ` · ${t("attempts", { n: d.attempts })}` : ""}</dd></dl>
     <div class="actions"><a class="btn" href=${d.tracking_url} target="_blank" rel="noopener">${t("tracking_page")}<${Icon} name="away"/></a>
       ${movable(d) && html`<button class="btn" aria-keyshortcuts="a" onClick=${() => ask([d.id])}>${t("assign")}</button>`}
-      ${mayCancel && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("cancel")}</button>`}</div>
+      ${mayCancel && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("cancel")}</button>`}
+      ${mayFail && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("fail")}</button>`}</div>
     <${Why} d=${d}/>
     <section><h3>${t("timeline")}</h3><${Timeline} steps=${d.timeline} prefix="h_"/></section>
     ${cancelling.value === d.id && html`<${CancelDialog} d=${d} close=${() => { cancelling.value = null; }}/>`}`;

@@ -50,7 +50,9 @@ async def make(db: Database, world: World) -> UUID:
 
 
 async def send(db: Database, world: World, driver_ids: list[UUID], delivery_ids: list[UUID]) -> dict[UUID, UUID]:
-    terms = {name: [show(Kind.DELIVERY, one) for one in delivery_ids] for name in ("deliveries", "order")}
+    names = [show(Kind.DELIVERY, one) for one in delivery_ids]
+    stops = [{"kind": kind, "delivery_id": name} for kind in ("pickup", "dropoff") for name in names]
+    terms = {"deliveries": names, "joins": [], "stops": stops}
     async with db.platform_tx(Reason.DISPATCH_TICK) as con:
         return await offers.send(
             con,

@@ -123,14 +123,14 @@ async def test_what_makes_no_sense_is_refused_with_words(
 async def test_one_at_a_time_and_not_too_much(onward: Onward) -> None:
     """While one is played a second is told to come back; a day over the limit says what to do; a driver may not ask."""
     world, db = onward.world, onward.installation.db
-    await write_lunch(db, world, yesterday())
+    await write_lunch(db, world, yesterday(), deliveries=6)
     headers, body = onward.as_(world.admin_token), {"date": yesterday().isoformat()}
     async with onward.http.post(PATH, json=body, headers=headers) as first:
         status, lines = await ask(onward, world.admin_token)
         assert (status, lines[0]["code"]) == (503, "unavailable")
         assert "result" in json.loads((await first.text()).splitlines()[-1])
-    with pytest.raises(Problem, match="more than 23 deliveries") as refused:
-        await replayed(db, world, Change(), deliveries_max=23)
+    with pytest.raises(Problem, match="more than 5 deliveries") as refused:
+        await replayed(db, world, Change(), deliveries_max=5)
     assert refused.value.code == "day_too_big"
     status, lines = await ask(onward, world.pool[0].token)
     assert (status, lines[0]["code"]) == (403, "forbidden")
@@ -164,10 +164,9 @@ async def test_shifts_are_kept_as_drivers_come_rest_and_go(onward: Onward) -> No
             headers=onward.as_(world.rosso.token),
         ) as reply:
             assert reply.status == 200
-        await create_delivery(onward, world.verde)
-        await pia.answers(await pia.is_offered(), "decline")
         await pia.client.act("availability", state="offline")
         await pia.client.all_acked()
+        await create_delivery(onward, world.verde)
     async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
         rows = await con.fetch("SELECT * FROM driver_shifts ORDER BY started_at")
     assert [row["driver_id"] for row in rows] == [world.pool[0].id] * 2

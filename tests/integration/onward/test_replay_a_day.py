@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from kernel.db import Database
+from kernel.errors import Problem
+from onward.config import Settings
 from onward.errors import Refused
-from onward.whatif import read_policy
+from onward.whatif import read_policy, run_whatif
 from tests.support.world import World
 from tests.support.yesterday import write_lunch, yesterday
 
@@ -44,15 +46,20 @@ async def test_a_day_is_played_from_the_command_line(db: Database, db_url: str, 
     assert found["change"]["policy"]["weights"]["empty_travel"] == 50
     assert "click to door, 90 % within min" in err
     assert "The model's error" in err
-    for words, said in (
-        (("replay", "--date", "2020-02-03"), "no deliveries on 2020-02-03"),
-        (("replay", "--date", "noon"), "use yesterday, today, or a day"),
-        ((*day, "--business", "nowhere"), "There is no business nowhere"),
-        (("replay",), "Give a file of traces, or a day"),
+
+
+async def test_what_is_not_there_is_told_in_words(db_url: str, world: World) -> None:
+    """A day without deliveries, a word that is no day, a business nobody knows."""
+    settings = Settings(database_url=db_url)
+    for day, business, said in (
+        ("2020-02-03", None, "no deliveries on 2020-02-03"),
+        ("noon", None, "use yesterday, today, or a day"),
+        ("today", "nowhere", "There is no business nowhere"),
     ):
-        status, _, err = await onward_says(*words, database_url=db_url)
-        assert status == 1
-        assert said in err
+        with pytest.raises((Refused, Problem), match=said):
+            await asyncio.to_thread(run_whatif, settings, day=day, drivers=0, policy=None, business=business)
+    with pytest.raises(Refused, match="--drivers"):
+        run_whatif(settings, day="today", drivers=-400, policy=None, business=None)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from dispatch.whatif.change import Change, Policy, PolicyWeights, changed, weights_of
+from dispatch.policy import Policies, Policy
+from dispatch.whatif.change import Change, OtherPolicy, OtherWeights, changed, under
 from dispatch.whatif.compare import compare
 from dispatch.whatif.outcome import as_it_was, service, work
 from dispatch.whatif.past import PastDay, PastDelivery, PastShift
@@ -40,7 +41,7 @@ def a_day(*, deliveries: int = 24, drivers: int = 6, seed: int = 1, every_s: int
                 ready_s=placed_s + 600,
                 promised_s=placed_s + 2_100,
                 uses_shared_pool=True,
-                stack_max=2,
+                distance_m=1_500,
                 pay_minor=500,
                 driver_id=UUID(int=1_000) if number == 0 else None,
                 assigned_s=placed_s + 60 if number == 0 else None,
@@ -67,6 +68,7 @@ def a_day(*, deliveries: int = 24, drivers: int = 6, seed: int = 1, every_s: int
         starts_at=datetime(2026, 5, 4, tzinfo=UTC),
         until_s=86_400,
         currency="EUR",
+        policies=Policies(Policy()),
         businesses={SHOPS[0]: "Rosso", SHOPS[1]: "Verde"},
         deliveries=tuple(made),
         shifts=shifts,
@@ -129,26 +131,46 @@ def test_those_who_brought_least_go_first_and_those_who_brought_most_come_twice(
 
 def test_a_policy_tells() -> None:
     """Who may carry one at a time makes as many trips as deliveries; without the pool nobody may carry."""
-    alone = compare(a_day(every_s=20, drivers=4), Change(policy=Policy(stack_max=1)), CrowFlies())
+    alone = compare(a_day(every_s=20, drivers=4), Change(policy=OtherPolicy(stack_max=1)), CrowFlies())
     assert alone.alternative.work.deliveries_per_trip == 1
     assert alone.baseline.work.deliveries_per_trip != 1
-    nobody = compare(a_day(), Change(policy=Policy(uses_shared_pool=False)), CrowFlies())
+    nobody = compare(a_day(), Change(policy=OtherPolicy(uses_shared_pool=False)), CrowFlies())
     assert nobody.alternative.service.undelivered == 24
     assert nobody.alternative.service.click_to_door_mean_s is None
     assert nobody.alternative.work.pay_minor == 0
 
 
+def test_a_business_keeps_what_the_alternative_does_not_name() -> None:
+    """Its own stack stays where only weights are changed; what is named goes over the operator's and its own."""
+    policies = Policies(Policy(), {SHOPS[1]: Policy(stack_max=3)})
+    weighed = under(policies, OtherPolicy(weights=OtherWeights(lateness=300)))
+    assert weighed.of(SHOPS[1]).stack_max == 3
+    assert [policy.weights.lateness for policy in (weighed.operator, weighed.of(SHOPS[1]))] == [300, 300]
+    assert under(policies, OtherPolicy(stack_max=1)).of(SHOPS[1]).stack_max == 1
+
+
+def test_who_lacks_a_skill_does_not_bring_it() -> None:
+    """What a delivery needs holds in a played day as it does live."""
+    day = a_day(deliveries=4, drivers=2)
+    needy = msgspec.structs.replace(day.deliveries[3], needs=frozenset({"age_check"}))
+    day = msgspec.structs.replace(day, deliveries=(*day.deliveries[:3], needy))
+    assert compare(day, Change(), CrowFlies()).baseline.service.undelivered == 1
+    able = msgspec.structs.replace(day.shifts[1], skills=frozenset({"age_check"}))
+    day = msgspec.structs.replace(day, shifts=(day.shifts[0], able))
+    assert compare(day, Change(), CrowFlies()).baseline.service.undelivered == 0
+
+
 @pytest.mark.parametrize(
     ("weights", "why"),
     [
-        (PolicyWeights(delay=0, lateness=0), "can't both be 0"),
-        (PolicyWeights(driver_time=500), "dearer than a customer's"),
+        (OtherWeights(delay=0, lateness=0), "can't both be 0"),
+        (OtherWeights(driver_time=500), "Dearer than a customer's"),
     ],
 )
-def test_absurd_weights_are_refused_with_words(weights: PolicyWeights, why: str) -> None:
+def test_absurd_weights_are_refused_with_words(weights: OtherWeights, why: str) -> None:
     """Each number may be right and all of them together make no sense."""
     with pytest.raises(Problem, match=why):
-        weights_of(Policy(weights=weights))
+        under(Policies(Policy()), OtherPolicy(weights=weights))
 
 
 def test_an_empty_day_says_so() -> None:

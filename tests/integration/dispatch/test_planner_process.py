@@ -1,0 +1,44 @@
+"""The planner's process may die at any moment: that costs a call, never the next one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psutil
+import pytest
+
+from dispatch.planner import Planner, PlannerAway
+from geo.point import Point
+from geo.travel import Vehicle
+from onward.travel import TravelFactory
+
+LEG = (Point(60.17, 24.94), Point(60.18, 24.95), Vehicle.BICYCLE)
+
+
+def kill_the_process() -> None:
+    """kill -9 whatever the planner has started, and see it gone."""
+    children = psutil.Process().children(recursive=True)
+    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    assert workers
+    for worker in workers:
+        worker.kill()
+    psutil.wait_procs(workers, timeout=10)
+
+
+@pytest.mark.timeout(120)
+async def test_a_process_that_died_idle_is_replaced() -> None:
+    """Nobody is waiting for it when it dies; who asks next may be told so once, and then gets his answer."""
+    planner = Planner(TravelFactory(None))
+    try:
+        before = await planner.leg_seconds([LEG])
+        kill_the_process()
+        async with asyncio.timeout(90):
+            while True:
+                try:
+                    after = await planner.leg_seconds([LEG])
+                    break
+                except PlannerAway:
+                    await asyncio.sleep(0)
+        assert after == before
+    finally:
+        planner.close()
