@@ -2,7 +2,7 @@
 
 `python -m benchmarks.board [--drivers N] [--seconds S]` makes a throw-away installation, writes fixes through the real
 ingest at one a driver and second, first with the map at rest, then while it is panned, and prints one line of JSON:
-`main_thread_ms_per_s` and `script_ms_per_s` (of 1,000), `frames_per_s`, `position_frames_per_s`, `rows_in_page`.
+`main_thread_ms_per_s` and `script_ms_per_s` (of 1,000), `frames_per_s` and `position_frames_per_s`.
 Frames per second depend on what draws them; without a graphics card that is the processor.
 """
 
@@ -65,7 +65,6 @@ async def main(drivers: int, seconds: float) -> dict[str, Any]:
                     "drivers": drivers,
                     "rest": await _measure(page, seconds, pan=False),
                     "panned": await _measure(page, seconds, pan=True),
-                    "rows_in_page": await page.locator(".row").count(),
                 }
             finally:
                 traffic.cancel()

@@ -5,7 +5,8 @@ import { Icon, html } from "../shared/ui.js";
 import { DUE, active, clearFilters, filters } from "./filters.js";
 import { board, driverOf, hiddenCount } from "./state.js";
 
-const more = signal(active.peek().some((name) => name !== "q"));
+const narrow = matchMedia("(max-width: 820px)");
+const more = signal(!narrow.matches && active.peek().some((name) => name !== "q"));
 // `drawing`: the map waits for two corners. `takeView`: the map's whole view as the area, for who can't draw.
 export const drawing = signal(false);
 let view = null;
@@ -32,7 +33,7 @@ export function FilterBar() {
       <${Choice} name="due" label=${t("any_time")} options=${DUE.map((value) => [value, t(`due_${value}`)])}/>
       <${Choice} name="status" label=${t("all_statuses")} options=${statuses.map((s) => [s, t(`b_${s}`)])}/>
       ${businesses.length > 1 && html`<${Choice} name="business" label=${t("all_businesses")} options=${businesses.map((b) => [b.id, b.name])}/>`}
-      <button class="btn" aria-pressed=${drawing.value} onClick=${() => { drawing.value = !drawing.value; }}><${Icon} name="frame"/>${t("draw_area")}</button>
+      <button class="btn" aria-pressed=${drawing.value} onClick=${() => { drawing.value = !drawing.value; if (narrow.matches) more.value = false; }}><${Icon} name="frame"/>${t("draw_area")}</button>
       <button class="btn" onClick=${() => view && setArea(view())}>${t("area_of_view")}</button>
       <label class="switch"><input type="checkbox" checked=${off.value === "hide"} onChange=${(e) => { off.value = e.target.checked ? "hide" : ""; }}/>${t("hide_off")}</label></div>`}
     ${names.length > 0 && html`<p class="hides"><span role="status">${t("hides", { n: hiddenCount.value })}</span>

@@ -20,7 +20,7 @@ export function Numbers() {
   const share = told?.in_time_share ?? null, busy = told?.utilisation ?? null;
   return html`<dl class="numbers" aria-label=${t("numbers")} tabindex="0">
     <${Stat} n=${count(open)} text=${t("open")}/><${Stat} n=${count(waiting)} text=${t("unassigned")}/>
-    <${Stat} n=${count(risk)} text=${t("late_risk")} tone=${risk ? "warn" : ""}/>
+    <${Stat} n=${count(risk)} text=${t("at_late_risk")} tone=${risk ? "warn" : ""}/>
     <${Stat} n=${share === null ? "–" : percent(share)} text=${t("in_time")} hint=${t("in_time_hint")} tone=${share !== null && share < IN_TIME_GOAL ? "bad" : ""}/>
     <${Stat} n=${told?.wait_s_p50 == null ? "–" : duration(told.wait_s_p50)} text=${t("median_wait")} hint=${t("median_wait_hint")}/>
     <${Stat} n=${busy === null ? "–" : percent(busy)} text=${t("utilisation")} hint=${t("utilisation_hint")}><${Spark} hour=${told?.hour ?? []}/></${Stat}>

@@ -76,7 +76,7 @@ export default {
   r_no_way: "No way leads from the store to this door. Check the address, or cancel it.",
   keys_hint: "Keys: / search, arrows or J and K move, Enter opens, A assigns, X ticks, Shift and arrows tick more, C shows all again, Esc closes.",
 
-  waiting_list: "Without a driver", late_risk: "Late risk", lists: "Lists", filters: "Filters", done: "done",
+  waiting_list: "Without a driver", late_risk: "Late risk", at_late_risk: "late risk", lists: "Lists", filters: "Filters", done: "done",
   r_eta_late: "expected after the promise of {time}", r_eta_tight: "may come after the promise of {time}",
   r_vanished: "its driver is silent with the food aboard", r_overdue: "was promised for {time}", r_no_time_left: "too late for {time}, even with a driver at the store",
   median_wait: "median wait", utilisation: "at work", in_time_hint: "Delivered in the last hour, and overdue now",
@@ -84,7 +84,7 @@ export default {
   any_time: "Any time", due_30: "Due in 30 min", due_60: "Due in an hour", due_hour: "Placed within an hour", due_today: "Placed today",
   area: "Area on the map", draw_area: "Draw an area", area_of_view: "What the map shows", hide_off: "Hide off-shift drivers",
   draw_hint: "Draw a rectangle over the map. Esc gives up.", hides: "{n} hidden:|{n} hidden:", without: "Take away the filter {what}",
-  tick: "Choose {code}", chosen: "{n} chosen|{n} chosen", untick: "Choose none", find_another: "Find another driver",
+  tick: "Choose {code}", chosen: "{n} chosen|{n} chosen", untick: "Choose none", find_another: "Find another",
   given_many: "{n} delivery goes to {name}.|{n} deliveries go to {name}.", given_back_many: "{n} delivery goes to somebody else.|{n} deliveries go to somebody else.",
   assign_many: "Who takes this {n} delivery?|Who takes these {n} deliveries?", nobody_so_called: "Nobody on shift is called that.", has_n: "has {n}|has {n}",
   fit: "+{time}, stop {stop}, there at {at}", fit_late: "{time} late", n_deliveries: "{n} delivery|{n} deliveries",

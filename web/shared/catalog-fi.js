@@ -74,7 +74,7 @@ export default {
   r_no_way: "Kaupasta ei pääse tälle ovelle. Tarkista osoite tai peru toimitus.",
   keys_hint: "Näppäimet: / haku, nuolet tai J ja K liikkuvat, Enter avaa, A antaa, X valitsee, vaihto ja nuolet valitsevat lisää, C näyttää taas kaikki, Esc sulkee.",
 
-  waiting_list: "Ilman kuljettajaa", late_risk: "Myöhästymässä", lists: "Luettelot", filters: "Suodattimet", done: "tehty",
+  waiting_list: "Ilman kuljettajaa", late_risk: "Myöhästymässä", at_late_risk: "myöhästymässä", lists: "Luettelot", filters: "Suodattimet", done: "tehty",
   r_eta_late: "arvio luvatun {time} jälkeen", r_eta_tight: "voi tulla luvatun {time} jälkeen",
   r_vanished: "kuljettaja on vaiti, ruoka kyydissä", r_overdue: "luvattu {time}", r_no_time_left: "{time} ei enää onnistu, vaikka kuljettaja olisi kaupalla",
   median_wait: "odotus (mediaani)", utilisation: "ajossa", in_time_hint: "Tunnin aikana toimitetut ja nyt myöhässä olevat",
@@ -82,7 +82,7 @@ export default {
   any_time: "Mikä tahansa aika", due_30: "Perillä 30 min sisällä", due_60: "Perillä tunnin sisällä", due_hour: "Tullut tunnin sisällä", due_today: "Tullut tänään",
   area: "Alue kartalla", draw_area: "Piirrä alue", area_of_view: "Kartan näkymä", hide_off: "Piilota vuorosta poissa olevat",
   draw_hint: "Piirrä suorakulmio kartalle. Esc peruu.", hides: "{n} piilossa:|{n} piilossa:", without: "Poista suodatin {what}",
-  tick: "Valitse {code}", chosen: "{n} valittu|{n} valittu", untick: "Poista valinnat", find_another: "Etsi toinen kuljettaja",
+  tick: "Valitse {code}", chosen: "{n} valittu|{n} valittu", untick: "Poista valinnat", find_another: "Etsi toinen",
   given_many: "{n} toimitus: {name} vie.|{n} toimitusta: {name} vie.", given_back_many: "{n} toimitus: joku muu vie.|{n} toimitusta: joku muu vie.",
   assign_many: "Kuka vie tämän {n} toimituksen?|Kuka vie nämä {n} toimitusta?", nobody_so_called: "Kukaan vuorossa oleva ei ole sen niminen.", has_n: "kyydissä {n}|kyydissä {n}",
   fit: "+{time}, pysähdys {stop}, perillä {at}", fit_late: "{time} myöhässä", n_deliveries: "{n} toimitus|{n} toimitusta",
