@@ -33,18 +33,19 @@ class OrderPath(msgspec.Struct, frozen=True):
 
 
 class CandidateView(msgspec.Struct, frozen=True):
-    """A driver who could have had it."""
+    """A driver who could have had it: from when on he was free, and how long he would then have ridden to the store."""
 
     driver_id: str
     driver_name: str | None
     total: int
+    free_s: int
     to_pickup_s: int
     terms: dict[str, int]
     took_other_job: bool
 
 
 class DecisionView(msgspec.Struct, frozen=True):
-    """One decision: who, at what price, instead of whom."""
+    """One decision: who, at what price, instead of whom. Without a driver the seconds and the total are None."""
 
     at: datetime
     outcome: str
@@ -52,6 +53,8 @@ class DecisionView(msgspec.Struct, frozen=True):
     driver_name: str | None
     terms: dict[str, int]
     total: int | None
+    free_s: int | None
+    to_pickup_s: int | None
     runners_up: list[CandidateView]
     excluded: dict[str, int]
     method: str
@@ -167,11 +170,14 @@ def _decision(row: Record, known: dict[UUID, str]) -> DecisionView:
         driver_name=known.get(row["driver_id"]),
         terms=_seconds(chosen["terms"]),
         total=round(chosen["total"] / 100) if why["chosen"] else None,
+        free_s=chosen.get("free_s"),
+        to_pickup_s=chosen.get("to_pickup_s"),
         runners_up=[
             CandidateView(
                 driver_id=ids.show(Kind.DRIVER, UUID(other["driver_id"])),
                 driver_name=known.get(UUID(other["driver_id"])),
                 total=round(other["total"] / 100),
+                free_s=other.get("free_s", 0),
                 to_pickup_s=other["to_pickup_s"],
                 terms=_seconds(other["terms"]),
                 took_other_job=other["took_other_job"],

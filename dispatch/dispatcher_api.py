@@ -69,12 +69,13 @@ class ReassignManyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReassignResult(msgspec.Struct, frozen=True):
-    """What became of one of many."""
+    """What became of one of many; `previous_driver_id` is what an undo would send."""
 
     delivery_id: str
     ok: bool
     code: str = ""
     detail: str = ""
+    previous_driver_id: str | None = None
 
 
 class ReassignResults(msgspec.Struct, frozen=True):
@@ -112,8 +113,8 @@ async def reassign_each(ctx: Ctx, items: Sequence[ReassignItem], reason: str) ->
     results = []
     for item in items:
         try:
-            await _reassign(ctx, item.delivery_id, item.driver_id, reason)
-            results.append(ReassignResult(item.delivery_id, ok=True))
+            view = await _reassign(ctx, item.delivery_id, item.driver_id, reason)
+            results.append(ReassignResult(item.delivery_id, ok=True, previous_driver_id=view.previous_driver_id))
         except Problem as problem:
             results.append(ReassignResult(item.delivery_id, False, problem.code, problem.detail or problem.title))
         except IllegalTransition as error:

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from dispatch import alerts
 from dispatch.delivery import TRACKABLE_AFTER_H, WITH_DRIVER
+from dispatch.numbers import BoardNumbers
+from dispatch.risk import risk_of
 from kernel import keys
 from kernel.access import Permission, Principal, Who
 from kernel.clock import Clock
@@ -76,9 +78,16 @@ class BoardViews:
     """Makes the objects; implements tracking's `Views`."""
 
     def __init__(
-        self, db: Database, live: LivePositions, links: TrackingLinks, orders: OrderViews, clock: Clock
+        self,
+        db: Database,
+        live: LivePositions,
+        links: TrackingLinks,
+        orders: OrderViews,
+        numbers: BoardNumbers,
+        clock: Clock,
     ) -> None:
         self._db = db
+        self._numbers = numbers
         self._live = live
         self._links = links
         self._orders = orders
@@ -108,6 +117,16 @@ class BoardViews:
                 return await self._board(con, principal, "d.operator_id = $1", "dr.operator_id = $2", operator_id)
         async with self._db.tenant_tx(principal.business(), readonly=True) as con:
             return await self._board(con, principal, "d.business_id = $1", "$2::uuid IS NOT NULL", principal.business())
+
+    async def numbers(self, principal: Principal) -> dict[str, Any] | None:
+        """Return the numbers of the viewer's board as of now; None for whom follows one delivery."""
+        if principal.who is Who.TRACKER:
+            return None
+        if principal.who is Who.ADMIN:
+            async with self._db.platform_tx(Reason.BOARD, readonly=True) as con:
+                return await self._numbers.read(con, principal.operator(), of_operator=True)
+        async with self._db.tenant_tx(principal.business(), readonly=True) as con:
+            return await self._numbers.read(con, principal.business(), of_operator=False)
 
     async def _board(
         self, con: Connection, principal: Principal, whose: str, whose_drivers: str, scope_id: UUID
@@ -146,6 +165,7 @@ class BoardViews:
             "scope": scope,
             "bounds": _bounds(stores, rows),
             "server_time": now,
+            "numbers": await self._numbers.read(con, scope_id, of_operator=principal.who is Who.ADMIN),
             "businesses": [
                 {"id": show(Kind.BUSINESS, b["id"]), "name": b["name"], "color": b["color"]} for b in businesses
             ],
@@ -198,6 +218,7 @@ class BoardViews:
             "created_at": row["created_at"],
             "promised_at": row["promised_at"],
             "eta": eta,
+            "risk": risk_of(row),
             "offer": offer,
             "attempts": row["attempts"],
             "planned_at": row["planned_at"],

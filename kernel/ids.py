@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -46,6 +47,11 @@ def new_id() -> UUID:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return UUID(int=value)
+
+
+def earliest(at: datetime) -> UUID:
+    """Return the least id that `new_id` could have made at this time: ids from there on are no older."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 def show(kind: Kind, value: UUID) -> str:

@@ -16,6 +16,7 @@ from limits.aio.storage import RedisStorage
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
 from dispatch.live import LiveFacts
+from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
 from dispatch.proof import ProofStore
 from dispatch.tick import Dispatcher
@@ -90,7 +91,8 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         Fences(redis, db),
         Hub(redis),
     )
-    views = BoardViews(db, live, links, ShopOrders(), clock)
+    numbers = BoardNumbers(db, redis, clock)
+    views = BoardViews(db, live, links, ShopOrders(), numbers, clock)
     ingest = Ingest(redis, fences, clock)
     planner = Planner(travel, speed=clock.speed)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
@@ -140,7 +142,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta, lookout))
+        timers.start(supervisor, timers.timers(db, redis, clock, eta, numbers, lookout, streams))
         yield
         await supervisor.stop()
         planner.close()

@@ -10,12 +10,14 @@ from functools import partial
 
 from dispatch import offers
 from dispatch.eta import EtaKeeper
+from dispatch.numbers import BoardNumbers
 from dispatch.watch import Lookout
 from kernel.clock import JUMP_MIN_S, Clock, JumpWatch
 from kernel.db import Database, Reason
 from kernel.redis import Redis
 from kernel.supervise import Supervisor
 from tracking.presence import remove_ghosts
+from tracking.streams import Streams
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -29,7 +31,15 @@ class Timer:
     run: Callable[[], Awaitable[object]]
 
 
-def timers(db: Database, redis: Redis, clock: Clock, eta: EtaKeeper, lookout: Lookout) -> tuple[Timer, ...]:
+def timers(
+    db: Database,
+    redis: Redis,
+    clock: Clock,
+    eta: EtaKeeper,
+    numbers: BoardNumbers,
+    lookout: Lookout,
+    streams: Streams,
+) -> tuple[Timer, ...]:
     """Return the table. Each job may run in several processes at once."""
 
     jumps = JumpWatch(clock, asyncio.get_running_loop().time)
@@ -52,6 +62,8 @@ def timers(db: Database, redis: Redis, clock: Clock, eta: EtaKeeper, lookout: Lo
     return (
         Timer("expire_offers", 1.0, expire_offers),
         Timer("eta", 5.0, eta.refresh),
+        Timer("numbers", 5.0, streams.refresh_numbers),
+        Timer("staffing", 60.0, numbers.note_staffing),
         Timer("lookout", 5.0, lookout.look),
         Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
         Timer("forget", 3600.0, forget),

@@ -33,3 +33,6 @@ class Views(Protocol):
 
     async def view(self, principal: Principal) -> dict[str, Any]:
         """Return the viewer's whole object (`kind` board or tracking) as of now."""
+
+    async def numbers(self, principal: Principal) -> dict[str, Any] | None:
+        """Return the numbers of the viewer's board as of now; None when the viewer has no board."""

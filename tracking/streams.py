@@ -23,7 +23,7 @@ from tracking.fix import unpack_rows
 from tracking.hub import Hub
 from tracking.ports import Views
 from tracking.recovery import Fact, Facts, read_fact
-from tracking.wire import CLOSE_TOO_SLOW, Codec, Delta, Positions, Resumed, Since, Snapshot, ViewerDown
+from tracking.wire import CLOSE_TOO_SLOW, Codec, Delta, Numbers, Positions, Resumed, Since, Snapshot, ViewerDown
 
 TICK_S: Final = 0.02
 FACTS_WAITING_MAX: Final = 500
@@ -87,6 +87,7 @@ class Group:
         self.viewers: set[Viewer] = set()
         self.drivers: set[str] = set()
         self.moved: dict[str, Slot] = {}
+        self.numbers: Frame | None = None
         self.facts: list[Fact] = []
         self.resync = False
 
@@ -218,6 +219,15 @@ class Streams:
                 await self._flush(group)
             await asyncio.sleep(TICK_S)
 
+    async def refresh_numbers(self) -> None:
+        """Count anew for every board that somebody looks at."""
+        for group in list(self._groups.values()):
+            principal = next((viewer.principal for viewer in group.viewers), None)
+            numbers = None if principal is None else await self._views.numbers(principal)
+            if numbers is not None:
+                group.numbers = Frame(Numbers(numbers))
+                self._wake.set()
+
     async def _flush(self, group: Group) -> None:
         if group.resync:
             await self._resync(group)
@@ -238,8 +248,11 @@ class Streams:
         moved = {name: slot for name, slot in group.moved.items() if name in group.drivers}
         group.moved = {}
         shared = Frame(Positions(list(moved.values()))) if moved else None
+        numbers, group.numbers = group.numbers, None
         for viewer in list(group.viewers):
             await self._send(viewer, moved, shared, group.drivers)
+            if numbers is not None and viewer.joined and not (viewer.closing or viewer.facts or viewer.slots):
+                await viewer.outlet.send(numbers.encoded(viewer.outlet.codec))
 
     async def _send(self, viewer: Viewer, moved: dict[str, Slot], shared: Frame | None, drivers: set[str]) -> None:
         if not viewer.joined or viewer.closing:
@@ -298,7 +311,8 @@ def _offset(frame: Frame) -> int:
 def snapshot_after(view: dict[str, Any], changes: list[dict[str, Any]]) -> dict[str, Any]:
     """Return an object with a delta's changes applied: what every client does with a delta.
 
-    Law: a snapshot with all later deltas applied equals a fresh snapshot (but for `server_time`).
+    Law: a snapshot with all later deltas applied equals a fresh snapshot (but for `server_time` and `numbers`, which
+    are of the moment).
     """
     for change in changes:
         if change["kind"] == "tracking":

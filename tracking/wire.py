@@ -229,8 +229,14 @@ class Positions(Down, frozen=True, tag="positions"):
     positions: list[tuple[str, float, float, float | None, float | None, int]]
 
 
+class Numbers(Down, frozen=True, tag="numbers"):
+    """A board's numbers, every few seconds. Latest wins: they replace `object.numbers` and are not numbered."""
+
+    numbers: dict[str, Any]
+
+
 DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Route | Config | Ping
-ViewerDown = Snapshot | Delta | Resumed | Positions | Nack | Ping
+ViewerDown = Snapshot | Delta | Resumed | Positions | Numbers | Nack | Ping
 
 # --- close codes -------------------------------------------------------------------------------------------------
 # 4000-4099: reconnect with back-off. 4100-4199: get a new token first. 4200-4299: stop, do not reconnect.

@@ -18,12 +18,13 @@ RUNNERS_UP_MAX: Final = 3
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One driver's price for a job alone, and what else he was given if not this."""
+    """One driver's price for a job alone, when he is free and how far it is then, and whether he was given another."""
 
     driver_id: UUID
     total: int
     to_pickup_s: int
     terms: Terms
+    free_s: int = 0
     took_other_job: bool = False
 
 
@@ -90,5 +91,6 @@ def _cheapest(pricer: Pricer, job: int, drivers: Ints, busy: set[int], count: in
     found = []
     for n, driver, to_pickup_s in zip(best.tolist(), drivers[best].tolist(), way.tolist(), strict=True):
         terms = Terms(**{name: int(priced.terms[name][n]) for name in TERMS})
-        found.append(Candidate(pricer.problem.drivers[driver].id, terms.total, to_pickup_s, terms, driver in busy))
+        who = pricer.problem.drivers[driver]
+        found.append(Candidate(who.id, terms.total, to_pickup_s, terms, who.free_s, driver in busy))
     return tuple(found)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
+
+from onward.demo import bundled_helsinki
+from onward.embedded import Servers
+from onward.maps.importer import import_map
+from onward.maps.store import maps_folder
+from tests.support.server import Onward, start_onward
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -21,6 +29,9 @@ FLAGS = [
 ]
 
 
+expect.set_options(timeout=15_000)  # the deadline of every other wait; a busy machine is no fault
+
+
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """Chromium as `make test` found or installed it."""
@@ -30,3 +41,11 @@ async def browser() -> AsyncIterator[Browser]:
         running = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield running
         await running.close()
+
+
+@pytest.fixture
+async def town(db_url: str, servers: Servers, redis: Any, tmp_path: Path) -> AsyncIterator[Onward]:
+    """The product with a real map under it."""
+    import_map(bundled_helsinki(), maps_folder(tmp_path) / "helsinki", name="helsinki")
+    async with start_onward(db_url, servers.redis_url, tmp_path) as running:
+        yield running

@@ -3,7 +3,8 @@ import { computed, effect } from "@preact/signals";
 import { time } from "../shared/format.js";
 import { t } from "../shared/messages.js";
 import { Icon, html } from "../shared/ui.js";
-import { board, deliveryOf, driverOf, filters, said } from "./state.js";
+import { filters } from "./filters.js";
+import { board, deliveryOf, driverOf, said } from "./state.js";
 
 const RANK = { critical: 0, warning: 1 };
 const alerts = computed(() => (board.value?.alerts ?? []).toSorted((a, b) => RANK[a.severity] - RANK[b.severity] || Date.parse(a.since) - Date.parse(b.since)));

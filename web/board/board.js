@@ -1,17 +1,21 @@
 // The dispatch board: a control room, calm when all is well. This page wires list, map and panel to one live object.
 import { useEffect, useRef } from "preact/hooks";
 import { effect } from "@preact/signals";
-import { count, percent } from "../shared/format.js";
 import { makeMap } from "../shared/map.js";
 import { t } from "../shared/messages.js";
 import { leave, token } from "../shared/session.js";
 import { DriverMark, Icon, LinkState, ThemeSwitch, api, html, render } from "../shared/ui.js";
 import { Alerts } from "./alerts.js";
+import { Ghost, Tray, drag, dragOver, pressed } from "./drag.js";
+import { areaFrom, drawing, setArea } from "./filterbar.js";
+import { area, clearFilters, filters, onShift } from "./filters.js";
+import { Assigning, Results, Undo, askHere, chosen, tick, untick } from "./give.js";
 import { List } from "./list.js";
-import { Panel, Undo } from "./panel.js";
-import { DONE, board, colors, deliveryOf, driverOf, filters, link, numbers, said, selected, silentDrivers, wayOf } from "./state.js";
+import { Numbers } from "./numbers.js";
+import { Panel } from "./panel.js";
+import { DONE, board, colors, deliveryOf, driverOf, link, matching, movable, pointed, said, selected, wayOf } from "./state.js";
 
-const IN_TIME_GOAL = 0.9, NARROW_PX = 820, PANEL_PX = 420, FRAME_PX = 44;
+const NARROW_PX = 820, PANEL_PX = 420, FRAME_PX = 44;
 let map = null, cameFrom = null;
 
 // Where the person was before the panel: a row by its id, for it may have moved to another group since.
@@ -34,27 +38,16 @@ export function pick(id) {
   requestAnimationFrame(() => requestAnimationFrame(() => map?.fit(seen, room)));
 }
 
-function Numbers() {
-  const { open, unassigned, inTime, delivered, by } = numbers.value;
-  const Stat = ({ n, text, tone = "" }) => html`<div class=${`stat ${tone}`}><dd class="num">${n}</dd><dt>${text}</dt></div>`;
-  return html`<dl class="numbers" aria-label=${t("numbers")} tabindex="0">
-    <${Stat} n=${count(open)} text=${t("open")}/><${Stat} n=${count(unassigned)} text=${t("unassigned")}/>
-    <${Stat} n=${inTime === null ? "–" : percent(inTime)} text=${t("in_time")} tone=${inTime !== null && inTime < IN_TIME_GOAL ? "bad" : ""}/>
-    <${Stat} n=${count(delivered)} text=${t("delivered_recently")}/>
-    ${Object.entries(by).map(([state, n]) => html`<${Stat} key=${state} n=${count(n)} tone="crew" text=${html`<${DriverMark} state=${state}/>${t(`d_${state}`)}`}/>`)}
-    ${silentDrivers.value > 0 && html`<${Stat} n=${count(silentDrivers.value)} tone="crew" text=${html`<${DriverMark} state="offline" silent/>${t("d_silent")}`}/>`}</dl>`;
-}
-
 // Everything drawn on the map follows from the object and the selection.
 function drawOn(handle) {
   let framed = false;
   const stops = [
     effect(() => {
-      const view = board.value, chosen = selected.value;
+      const view = board.value, chosenOne = selected.value, lit = pointed.value;
       if (!view) return;
-      const doors = view.deliveries.filter((d) => !DONE.has(d.status) || d.id === chosen);
+      const one = deliveryOf(chosenOne), doors = matching.value.filter((d) => !DONE.has(d.status) && d !== one);
       handle.places([
-        ...doors.map((d) => ({ id: d.id, kind: "door", name: d.dropoff.address, lat: d.dropoff.lat, lng: d.dropoff.lng, color: colors.value[d.business_id], selected: d.id === chosen })),
+        ...[...doors, ...(one ? [one] : [])].map((d) => ({ id: d.id, kind: "door", name: d.dropoff.address, lat: d.dropoff.lat, lng: d.dropoff.lng, color: colors.value[d.business_id], selected: d === one, lit: d.id === lit || (lit && d.driver_id === lit) })),
         ...view.stores.map((s) => ({ id: s.id, kind: "store", name: s.name, lat: s.lat, lng: s.lng, color: colors.value[s.business_id] })),
       ]);
       const places = [...view.stores, ...view.drivers.map((d) => d.position).filter(Boolean)];
@@ -63,25 +56,52 @@ function drawOn(handle) {
       handle.open(places, FRAME_PX);
     }),
     effect(() => {
-      const drivers = link.view.value?.drivers ?? [], chosen = selected.value, his = chosen && deliveryOf(chosen)?.driver_id;
-      handle.drivers(drivers.map((d) => (d.id === chosen || d.id === his ? { ...d, selected: true } : d)));
-      handle.line(chosen ? wayOf(chosen, drivers) : []);
+      const drivers = link.view.value?.drivers ?? [], one = selected.value, lit = pointed.value, taking = drag.value;
+      const marked = new Set([one, lit, taking?.over, deliveryOf(one)?.driver_id, deliveryOf(lit)?.driver_id].filter(Boolean));
+      const shown = filters.off.value ? drivers.filter(onShift) : drivers;
+      handle.drivers(marked.size || taking ? shown.map((d) => (marked.has(d.id) || (taking && !onShift(d)) ? { ...d, selected: marked.has(d.id), dim: Boolean(taking) && !onShift(d) } : d)) : shown);
     }),
+    effect(() => {
+      const id = selected.value ?? pointed.value;
+      handle.line(id ? wayOf(id, selected.value ? link.view.value?.drivers ?? [] : link.view.peek()?.drivers ?? []) : []);
+    }),
+    effect(() => handle.area(area.value)),
   ];
+  dragOver((x, y) => handle.at(x, y));
+  areaFrom(() => handle.box());
   return () => stops.forEach((stop) => stop());
 }
 function MapArea() {
   const ref = useRef(null);
   useEffect(() => {
     let stop = () => {};
-    makeMap(ref.current, { onPick: (id) => { if (deliveryOf(id) || driverOf(id)) pick(id); } }).then((made) => {
+    const onPick = (id) => { if (deliveryOf(id) || driverOf(id)) pick(id); };
+    makeMap(ref.current, { onPick, onPoint: (id) => { pointed.value = id; } }).then((made) => {
       if (!made) return;
       map = made;
       stop = drawOn(made);
     });
     return () => stop();
   }, []);
-  return html`<main class="map" aria-label=${t("map_label")}><div ref=${ref}></div><${Legend}/></main>`;
+  const take = (event) => {
+    const id = map && event.target.matches(".maplibregl-canvas") ? map.at(event.clientX, event.clientY) : null;
+    if (deliveryOf(id)) pressed(event, id, { onStart: () => map.still(true), onEnd: () => map.still(false) });
+  };
+  return html`<main class="map" aria-label=${t("map_label")} onPointerDownCapture=${take}><div ref=${ref}></div><${Legend}/>${drawing.value && html`<${Draw}/>`}</main>`;
+}
+// Two corners with one stroke; Escape gives up.
+function Draw() {
+  const box = useRef(null), from = useRef(null);
+  const show = (event) => {
+    if (!from.current) return;
+    const [x, y] = from.current, { left, top } = box.current.parentElement.getBoundingClientRect();
+    Object.assign(box.current.style, { left: `${Math.min(x, event.clientX) - left}px`, top: `${Math.min(y, event.clientY) - top}px`, width: `${Math.abs(x - event.clientX)}px`, height: `${Math.abs(y - event.clientY)}px` });
+  };
+  const done = (event) => {
+    if (from.current && map && Math.hypot(event.clientX - from.current[0], event.clientY - from.current[1]) > 8) setArea(map.box([from.current, [event.clientX, event.clientY]]));
+    from.current = null;
+  };
+  return html`<div class="draw" onPointerDown=${(e) => { from.current = [e.clientX, e.clientY]; e.currentTarget.setPointerCapture(e.pointerId); show(e); }} onPointerMove=${show} onPointerUp=${done}><i ref=${box}></i><p>${t("draw_hint")}</p></div>`;
 }
 const STATES = [["available"], ["busy"], ["on_break"], ["available", true]];
 function Legend() {
@@ -94,10 +114,16 @@ function Legend() {
 }
 
 addEventListener("keydown", (event) => {
-  const typing = event.target.matches("input, select, textarea"), down = ["j", "ArrowDown"].includes(event.key);
+  const typing = event.target.matches("input:not([type=checkbox]), select, textarea"), down = ["j", "ArrowDown"].includes(event.key);
   if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "/" && !typing) { event.preventDefault(); document.querySelector(".search").focus(); return; }
+  const letter = !typing && !event.target.matches(".maplibregl-canvas") && event.key.toLowerCase(), row = event.target.closest?.(".row")?.dataset.id;
+  if (letter === "a") { event.preventDefault(); askHere(row); return; }
+  if (letter === "c") { clearFilters(); return; }
+  if (letter === "x" && movable(deliveryOf(row) ?? { status: "delivered" })) { tick(row); return; }
   if (event.key === "Escape") {
+    if (drawing.value) { drawing.value = false; return; }
+    if (!typing && chosen.value.length) { untick(); return; }
     if (event.target.matches(".search")) { event.preventDefault(); filters.q.value = ""; }
     if (typing) event.target.blur(); else pick(null);
     return;
@@ -111,6 +137,15 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
   next.focus();
   next.scrollIntoView({ block: "nearest" });
+  if (event.shiftKey) for (const one of [row, next.dataset.id]) if (movable(deliveryOf(one) ?? { status: "delivered" }) && !chosen.value.includes(one)) tick(one);
+});
+// What the pointer is on in one place is lit in the other, without making any row anew.
+let litRows = [];
+effect(() => {
+  const id = pointed.value;
+  for (const row of litRows) delete row.dataset.lit;
+  litRows = id ? [...document.querySelectorAll(`[data-item="${id}"], .who[data-id="${id}"]`), ...(driverOf(id)?.delivery_ids ?? []).map((one) => document.querySelector(`[data-item="${one}"]`)).filter(Boolean)] : [];
+  for (const row of litRows) row.dataset.lit = "";
 });
 
 async function signOut() {
@@ -120,11 +155,11 @@ async function signOut() {
 function Board() {
   const name = board.value?.scope.name ?? "onward";
   useEffect(() => { document.title = `${name} · ${t("deliveries")}`; }, [name]);
-  return html`<div class="board" data-open=${Boolean(selected.value)}>
+  return html`<div class="board" data-open=${Boolean(selected.value)} data-dragging=${Boolean(drag.value)}>
     <header class="top"><h1><img src="/web/shared/icon.svg" alt=""/><span>${name}</span></h1><${Numbers}/>
       <${LinkState} link=${link}/><a class="btn icon quiet" href="/whatif/" aria-label=${t("wi_title")} title=${t("wi_title")}><${Icon} name="replay"/></a><${ThemeSwitch}/><button class="btn icon quiet" aria-label=${t("sign_out")} title=${t("sign_out")} onClick=${signOut}><${Icon} name="out"/></button>
       <p class="sr">${t("keys_hint")}</p></header>
-    <${Alerts} pick=${pick}/><${List} pick=${pick}/><${MapArea}/><${Panel} pick=${pick}/><${Undo}/>
+    <${Alerts} pick=${pick}/><${List} pick=${pick}/><${MapArea}/><${Panel} pick=${pick}/><${Tray}/><${Undo}/><${Ghost}/><${Assigning}/><${Results}/>
     <div class="sr" role="status" aria-live="polite">${said}</div></div>`;
 }
 render(html`<${Board}/>`, document.getElementById("app"));

@@ -1,8 +1,14 @@
-// The list: what needs a hand first, with the reason; then what is under way; then what is done.
+// The lists: who has no driver, who may be late, what is under way, what is done; each the most urgent first, with the reason.
+import { useComputed } from "@preact/signals";
 import { duration, range, time } from "../shared/format.js";
 import { t } from "../shared/messages.js";
 import { Empty, Icon, html } from "../shared/ui.js";
-import { SEEKING, DONE, atRisk, board, colors, endedAt, filtered, filters, finishedOpen, focused, groups, held, late_s, link, numbers, selected, tabStop, waited_s } from "./state.js";
+import { pressed } from "./drag.js";
+import { Drivers } from "./drivers.js";
+import { FilterBar } from "./filterbar.js";
+import { active, clearFilters } from "./filters.js";
+import { Bulk, isTicked, tick } from "./give.js";
+import { SEEKING, DONE, atRisk, board, colors, endedAt, finishedOpen, focused, groups, held, late_s, link, matchingDrivers, movable, pointed, selected, tab, tabStop, waited_s, withVanished } from "./state.js";
 
 const TONES = { pending: "bad", offered: "warn", delivered: "ok", failed: "bad" };
 export function StatusBadge({ d }) {
@@ -18,34 +24,37 @@ export function whoHasIt(d) {
   return d.driver_name ?? "";
 }
 // Why nobody has it, in the reader's words: the code, and who can't for which reason, most first.
-export function whyOpen(d) {
+function whyOpen(d) {
   if (!d.unassigned_reason) return d.reason;
   const { code, counts } = d.unassigned_reason, left = Object.entries(counts).sort((a, b) => b[1] - a[1]);
   return t(`r_${code}`, { why: left.map(([why, n]) => `${n} ${t(`x_${why}`)}`).join(", "), n: counts.offers ?? 0, time: time(d.retry_at) });
 }
-function Row({ d, pick }) {
-  const when = DONE.has(d.status) ? time(endedAt(d)) : d.eta ? range(d.eta.dropoff) : "";
-  const reason = d.status === "pending" ? whyOpen(d) : DONE.has(d.status) && d.status !== "delivered" ? d.reason : null;
-  return html`<li><button class="row" aria-current=${selected.value === d.id} data-id=${d.id} tabindex=${tabStop.value === d.id ? 0 : -1} onFocus=${() => { focused.value = d.id; }} onClick=${() => pick(d.id)}>
-    <span class="bar" ref=${(e) => e && (e.style.background = colors.value[d.business_id])}></span>
-    <span class="where">${d.dropoff.address}</span><${StatusBadge} d=${d}/>
-    <span class="sub"><span class="code">${d.short_code}</span>${whoHasIt(d)}</span><span class="when num">${when}</span>
-    ${reason && html`<span class="reason">${reason}</span>`}</button></li>`;
+// Why it stands where it stands: what is in its way, and what that does to the promise.
+export function reasonOf(d) {
+  if (DONE.has(d.status)) return d.status === "delivered" ? "" : d.reason;
+  const risk = atRisk(d) && t(withVanished.value.has(d.id) ? "r_vanished" : `r_${d.risk.code}`, { time: time(d.promised_at) });
+  return [d.status === "pending" && !d.planned_at && whyOpen(d), risk].filter(Boolean).join(" · ");
 }
-// Whoever waits is not late yet, but it is not calm either.
-function Calm() {
-  const waiting = numbers.value.unassigned;
-  if (waiting) return html`<p class="calm">${t("still_seeking", { n: waiting })}</p>`;
-  return html`<p class="calm"><${Icon} name="check"/>${t("all_calm")}</p>`;
+function Row({ d, pick }) {
+  const here = useComputed(() => String(selected.value === d.id)), stop = useComputed(() => (tabStop.value === d.id ? 0 : -1)), on = useComputed(() => isTicked(d.id));
+  const when = DONE.has(d.status) ? time(endedAt(d)) : d.eta ? range(d.eta.dropoff) : "", reason = reasonOf(d);
+  const click = (event) => { if (movable(d) && (event.shiftKey || event.ctrlKey || event.metaKey)) tick(d.id, { range: event.shiftKey }); else pick(d.id); };
+  return html`<li class="item" data-item=${d.id} onPointerEnter=${() => { pointed.value = d.id; }} onPointerLeave=${() => { pointed.value = null; }}>
+    <button class="row" aria-current=${here} data-id=${d.id} tabindex=${stop} onFocus=${() => { focused.value = pointed.value = d.id; }} onClick=${click} onPointerDown=${(e) => pressed(e, d.id)}>
+      <span class="bar" ref=${(e) => e && (e.style.background = colors.value[d.business_id])}></span>
+      <span class="where">${d.dropoff.address}</span><${StatusBadge} d=${d}/>
+      <span class="sub"><span class="code">${d.short_code}</span>${whoHasIt(d)}</span><span class="when num">${when}</span>
+      ${reason && html`<span class="reason">${reason}</span>`}</button>
+    ${movable(d) && html`<label class="tick"><input type="checkbox" tabindex="-1" aria-label=${t("tick", { code: d.short_code })} checked=${on} onClick=${(e) => tick(d.id, { range: e.shiftKey })}/></label>`}</li>`;
 }
 function Group({ name, list, pick }) {
   const rows = html`<ul>${list.map((d) => html`<${Row} d=${d} pick=${pick} key=${d.id}/>`)}</ul>`;
   const head = html`<span>${t(name)}</span><span class="num">${list.length}</span>`;
-  if (name === "finished") return html`<details class="group" open=${finishedOpen.value} onToggle=${(e) => { finishedOpen.value = e.target.open; }}><summary>${head}<${Icon} name="down"/></summary>${rows}</details>`;
-  return html`<section class="group"><h2>${head}</h2>${list.length ? rows : html`<${Calm}/>`}</section>`;
+  if (name === "finished") return html`<details class="group" open=${finishedOpen.value} onToggle=${(e) => { finishedOpen.value = e.target.open; }}><summary>${head}<${Icon} name="down"/></summary>${finishedOpen.value && rows}</details>`;
+  return html`<section class="group" data-group=${name}><h2>${head}</h2>${rows}</section>`;
 }
 function Rows({ pick }) {
-  const state = link.state.value, clear = () => { for (const filter of Object.values(filters)) filter.value = ""; };
+  const state = link.state.value;
   if (state === "refused" || (!board.value && state === "ended")) {
     return html`<${Empty} title=${t("board_refused")} hint=${t("board_refused_hint")}><a class="btn main" href="/">${t("sign_in")}</a></${Empty}>`;
   }
@@ -53,23 +62,26 @@ function Rows({ pick }) {
     if (state === "lost" || state === "away" || !navigator.onLine) return html`<${Empty} title=${t("board_silent")} hint=${t("board_silent_hint")}/>`;
     return html`<div class="ghosts" role="status" aria-label=${t("loading")}>${[1, 2, 3, 4, 5].map((n) => html`<i key=${n}></i>`)}</div>`;
   }
-  const lists = groups.value, total = lists.needs_attention.length + lists.in_progress.length + lists.finished.length;
+  const lists = groups.value, total = Object.values(lists).reduce((sum, list) => sum + list.length, 0);
   if (!board.value.deliveries.length) return html`<${Empty} title=${t("no_deliveries")} hint=${t("no_deliveries_hint")}/>`;
-  if (!total) return html`<${Empty} title=${t("nothing_matches")} hint=${t("nothing_matches_hint")}><button class="btn" onClick=${clear}>${t("clear_filters")}</button></${Empty}>`;
-  return Object.entries(lists).map(([name, list]) => (list.length || (name === "needs_attention" && !filtered.value)) && html`<${Group} name=${name} list=${list} pick=${pick} key=${name}/>`);
+  if (!total) return html`<${Empty} title=${t("nothing_matches")} hint=${t("nothing_matches_hint", { n: board.value.deliveries.length })}><button class="btn" onClick=${clearFilters}>${t("clear_filters")} <kbd>C</kbd></button></${Empty}>`;
+  const calm = !lists.waiting_list.length && !lists.late_risk.length && !active.value.length;
+  return html`${calm && html`<p class="calm"><${Icon} name="check"/>${t("all_calm")}</p>`}
+    ${Object.entries(lists).map(([name, list]) => list.length > 0 && html`<${Group} name=${name} list=${list} pick=${pick} key=${name}/>`)}`;
 }
-function Choice({ filter, label, options }) {
-  return html`<select class="choice" aria-label=${label} value=${filter.value} onChange=${(e) => { filter.value = e.target.value; }}>
-    <option value="">${label}</option>${options.map(([value, name]) => html`<option value=${value} key=${value}>${name}</option>`)}</select>`;
+const Tab = ({ name, n }) => html`<button role="tab" id=${`tab-${name}`} aria-controls="listed" aria-selected=${tab.value === name} tabindex=${tab.value === name ? 0 : -1} onClick=${() => { tab.value = name; }}>${t(name)} <span class="num">${n}</span></button>`;
+const TABS = ["deliveries", "drivers"];
+function turn(event) {
+  if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+  event.preventDefault();
+  tab.value = TABS[1 - TABS.indexOf(tab.value)];
+  document.getElementById(`tab-${tab.value}`).focus();
 }
 export function List({ pick }) {
-  const { q, business, status } = filters, businesses = board.value?.businesses ?? [];
-  const statuses = [...new Set([...(board.value?.deliveries ?? []).map((d) => d.status), ...(status.value ? [status.value] : [])])].sort();
   return html`<section class="list" aria-label=${t("deliveries")}>
-    <div class="filters" role="search">
-      <label class="find"><${Icon} name="search"/><span class="sr">${t("search")}</span>
-        <input class="search" type="search" placeholder=${t("search")} value=${q.value} onInput=${(e) => { q.value = e.target.value; }}/><kbd aria-hidden="true">/</kbd></label>
-      ${businesses.length > 1 && html`<${Choice} filter=${business} label=${t("all_businesses")} options=${businesses.map((b) => [b.id, b.name])}/>`}
-      <${Choice} filter=${status} label=${t("all_statuses")} options=${statuses.map((s) => [s, t(`b_${s}`)])}/></div>
-    <div class="rows" tabindex="-1" onPointerEnter=${() => { held.value = true; }} onPointerLeave=${() => { held.value = false; }}><${Rows} pick=${pick}/></div></section>`;
+    <${FilterBar}/>
+    <div class="tabs" role="tablist" aria-label=${t("lists")} onKeyDown=${turn}><${Tab} name="deliveries" n=${Object.values(groups.value).reduce((sum, list) => sum + list.length, 0)}/><${Tab} name="drivers" n=${matchingDrivers.value.length}/></div>
+    <div class="listed" id="listed" role="tabpanel" aria-labelledby=${`tab-${tab.value}`}>${tab.value === "drivers" ? html`<${Drivers} pick=${pick}/>` : html`
+      <div class="rows" tabindex="-1" onPointerEnter=${() => { held.value = true; }} onPointerLeave=${() => { held.value = false; }}><${Rows} pick=${pick}/></div>`}</div>
+    <${Bulk}/></section>`;
 }

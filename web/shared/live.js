@@ -1,5 +1,5 @@
 // The viewer socket, kept open: it says what the object is, and since when the picture is old. A page holds no truth of its own.
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import { hearServerTime } from "./clock.js";
 import { reduce } from "./reduce.js";
 
@@ -14,10 +14,12 @@ export function afterClose(code) {
 }
 
 // `view`: the object. `facts`: the same, but it changes with facts alone, not with each position: lists follow this one.
+// `numbers`: a board's numbers, which come by themselves. However many frames arrive, the page works once per drawn frame.
 // `state`: connecting, live, polling, lost (it was there), away (it never was), refused or ended; `lostAt` in milliseconds.
 // `poll`: the HTTP path of the same object, for networks that let no socket through.
 export function watch(token, { poll, onFacts = () => {} }) {
-  const view = signal(null), facts = signal(null), state = signal("connecting"), lostAt = signal(null);
+  const view = signal(null), facts = signal(null), numbers = signal(null), state = signal("connecting"), lostAt = signal(null);
+  let waiting = [], moved = new Map(), planned = 0;
   let since = null, backoff_ms = BACKOFF_MIN_MS, failures = 0, socket = null, timer = 0, stopped = false;
 
   const take = (frame) => {
@@ -25,9 +27,25 @@ export function watch(token, { poll, onFacts = () => {} }) {
     view.value = reduce(before, frame);
     if (frame.type === "positions" || !view.value) return;
     if (frame.type === "snapshot" && frame.object.server_time) hearServerTime(frame.object.server_time);
+    if (frame.type === "snapshot" && frame.object.numbers) numbers.value = frame.object.numbers;
     facts.value = view.value;
     onFacts(before, view.value, frame);
   };
+  const work = () => {
+    cancelAnimationFrame(planned);
+    planned = 0;
+    const frames = waiting, positions = [...moved.values()];
+    waiting = []; moved = new Map();
+    if (positions.length) frames.push({ type: "positions", positions });
+    batch(() => frames.forEach(take));
+  };
+  // Facts keep their order; of a driver's positions only the newest is worth applying. A tab that nobody sees is not drawn: at once.
+  const hear = (frame) => {
+    if (frame.type === "positions") for (const row of frame.positions) moved.set(row[0], row);
+    else waiting.push(frame);
+    if (document.hidden || frame.type === "snapshot") work(); else planned ||= requestAnimationFrame(work);
+  };
+  document.addEventListener("visibilitychange", work);
   const arrive = (how) => { state.value = how; lostAt.value = null; };
   const lose = () => {
     if (state.value === "live" || state.value === "polling") lostAt.value = Date.now();
@@ -44,7 +62,7 @@ export function watch(token, { poll, onFacts = () => {} }) {
     try {
       const reply = await fetch(poll, { headers: { Authorization: `Bearer ${token}` } });
       const body = await reply.json();
-      if (reply.ok) { take({ type: "snapshot", object: body }); arrive("polling"); return; }
+      if (reply.ok) { hear({ type: "snapshot", object: body }); arrive("polling"); return; }
       if (reply.status === 401 || reply.status === 403 || reply.status === 404) { stop("refused"); return; }
     } catch { /* no network at all: said below, tried again with the socket */ }
     lose();
@@ -59,13 +77,14 @@ export function watch(token, { poll, onFacts = () => {} }) {
       const frame = JSON.parse(event.data);
       if (frame.type === "ping") { socket.send(JSON.stringify({ type: "pong", t: frame.t })); return; }
       if (frame.type === "nack") return;
+      if (frame.type === "numbers") { numbers.value = frame.numbers; return; }
       if (frame.type === "snapshot" || frame.type === "resumed") {
         since = { epoch: frame.epoch, offset: frame.offset };
         opened = true; failures = 0; backoff_ms = BACKOFF_MIN_MS;
         arrive("live");
       }
       if (frame.type === "delta" && since) since.offset = frame.offset;
-      take(frame);
+      hear(frame);
     };
     socket.onclose = async (event) => {
       if (stopped) return;
@@ -79,5 +98,5 @@ export function watch(token, { poll, onFacts = () => {} }) {
   open();
   addEventListener("offline", () => { if (!stopped) { lose(); socket.close(); } });
   addEventListener("online", () => { backoff_ms = BACKOFF_MIN_MS; again(); });
-  return { view, facts, state, lostAt, close: () => { stop("ended"); socket.close(); } };
+  return { view, facts, numbers, state, lostAt, close: () => { stop("ended"); socket.close(); } };
 }

@@ -2,20 +2,21 @@
 import { effect, untracked } from "@preact/signals";
 import { serverNow } from "./clock.js";
 import { along, arrived, glideTo } from "./glide.js";
+import { crowdsOf } from "./crowds.js";
 import { COLORS, draw } from "./marks.js";
 import { t } from "./messages.js";
 import { theme } from "./theme.js";
 
 export const SILENT_MS = 60_000;
 export const isSilent = (driver, now) => Boolean(driver.position) && now - driver.position.t > SILENT_MS;
-const FRAME_MS = 33, RECHECK_MS = 1000, ZOOM_MAX = 19, FIT_ZOOM_MAX = 16, FIT_MS = 700;
+const FRAME_MS = 33, RECHECK_MS = 1000, CROWD_MS = 250, MARKS_MAX = 400, TOUCH_PX = 14, ZOOM_MAX = 19, FIT_ZOOM_MAX = 16, FIT_MS = 700;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const collection = (features) => ({ type: "FeatureCollection", features });
 const point = (lng, lat, properties) => ({ type: "Feature", geometry: { type: "Point", coordinates: [lng, lat] }, properties });
 
 // Makes the map inside `container` and returns its handle, or null where it can't be drawn (it says so in the container).
-// `onPick(id)`: a driver or place was clicked. `onTap({lat, lng})`: anything was, or Enter chose the middle. `fallback`: the words without a map.
-export async function makeMap(container, { onPick = null, onTap = null, fallback = t("no_map"), padding = 50 } = {}) {
+// `onPick(id)`: a driver or place was clicked. `onPoint(id or null)`: the pointer is on it. `onTap({lat, lng})`: anything was, or Enter chose the middle. `fallback`: the words without a map.
+export async function makeMap(container, { onPick = null, onPoint = null, onTap = null, fallback = t("no_map"), padding = 50 } = {}) {
   const say = (text) => { container.dataset.map = "none"; container.textContent = text; return null; };
   if (!document.createElement("canvas").getContext("webgl2")) return say(fallback);
   const info = await fetch("/map/info.json").then((reply) => reply.json()).catch(() => ({ available: false }));
@@ -34,8 +35,8 @@ export async function makeMap(container, { onPick = null, onTap = null, fallback
   map.addControl(new maplibre.AttributionControl({ compact: false }), "bottom-right");
   map.addControl(new maplibre.NavigationControl({ showCompass: false }), "bottom-right");
 
-  const data = { drivers: [], places: [], line: [] }, glides = new Map();
-  let dirty = true, drawn_at = 0, ready = false, gone = false;
+  const data = { drivers: [], places: [], line: [], area: [] }, glides = new Map();
+  let dirty = true, drawn_at = 0, ready = false, gone = false, inside = null, crowded = false;
   const show = (name, features) => map.getSource(name)?.setData(collection(features));
   // Marks are drawn when first needed, before the feature that wears them is shown.
   const wear = (features) => {
@@ -52,23 +53,40 @@ export async function makeMap(container, { onPick = null, onTap = null, fallback
     wear(data.places);
     show("places", data.places);
     show("line", data.line);
+    show("area", data.area);
   });
+  map.on("move", () => { inside = null; dirty = true; });
+
+  // Who can be seen, and a little around: only these are worth drawing, and when they are too many they are drawn as crowds.
+  const seen = () => {
+    if (!inside) {
+      const box = map.getBounds(), x = (box.getEast() - box.getWest()) / 4, y = (box.getNorth() - box.getSouth()) / 4;
+      inside = [box.getWest() - x, box.getSouth() - y, box.getEast() + x, box.getNorth() + y];
+    }
+    const [west, south, east, north] = inside;
+    return data.drivers.filter(({ position: { lat, lng } }) => west <= lng && lng <= east && south <= lat && lat <= north);
+  };
+  const markOf = (driver, at, now) => {
+    const glide = glides.get(driver.id), place = along(glide, at);
+    dirty ||= !crowded && !arrived(glide, at);
+    const icon = driver.icon ?? `driver/${driver.state}${isSilent(driver, now) ? "/silent" : ""}`;
+    const turns = driver.icon || driver.state === "busy";
+    return point(place.lng, place.lat, { id: driver.id, icon, heading: turns ? place.heading : 0, selected: Boolean(driver.selected), dim: Boolean(driver.dim) });
+  };
+  const plate = ({ id, lat, lng, n, share }) => point(lng, lat, { id, icon: `crowd/${share.join("/")}`, heading: 0, n, selected: false, dim: false });
 
   const frame = (at) => {
     if (gone) return;
     requestAnimationFrame(frame);
-    if (!ready || at - drawn_at < FRAME_MS || !(dirty || at - drawn_at > RECHECK_MS)) return;
+    if (!ready || at - drawn_at < (crowded ? CROWD_MS : FRAME_MS) || !(dirty || at - drawn_at > RECHECK_MS)) return;
     const now = serverNow();
     dirty = false;
-    const features = data.drivers.map((driver) => {
-      const glide = glides.get(driver.id), place = along(glide, at);
-      dirty ||= !arrived(glide, at);
-      const icon = driver.icon ?? `driver/${driver.state}${isSilent(driver, now) ? "/silent" : ""}`;
-      const turns = driver.icon || driver.state === "busy";
-      return point(place.lng, place.lat, { id: driver.id, icon, heading: turns ? place.heading : 0, selected: Boolean(driver.selected) });
-    });
+    const drivers = seen(), some = drivers.filter((driver) => driver.selected);
+    crowded = drivers.length > MARKS_MAX;
+    const { alone, crowds } = crowded ? crowdsOf(drivers, map.getZoom()) : { alone: drivers, crowds: [] };
+    const marks = crowded ? [...alone.filter((driver) => !driver.selected), ...some] : alone;
     drawn_at = at;
-    show("drivers", wear(features));
+    show("drivers", wear([...crowds.map(plate), ...marks.map((driver) => markOf(driver, at, now))]));
   };
   requestAnimationFrame(frame);
 
@@ -79,10 +97,18 @@ export async function makeMap(container, { onPick = null, onTap = null, fallback
     styled = wanted; ready = false;
     map.setStyle(wanted, { diff: false });
   });
-  if (onPick) for (const layer of ["drivers", "places", "doors"]) {
-    map.on("click", layer, (event) => onPick(event.features[0].properties.id));
-    map.on("mouseenter", layer, () => { map.getCanvas().style.cursor = "pointer"; });
-    map.on("mouseleave", layer, () => { map.getCanvas().style.cursor = ""; });
+  const layers = ["drivers", "places", "doors"];
+  if (onPick) map.on("click", (event) => {
+    const found = ready && map.queryRenderedFeatures(event.point, { layers })[0];
+    if (!found) return;
+    if (found.properties.n) map.easeTo({ center: found.geometry.coordinates, zoom: map.getZoom() + 2, duration: calm.matches ? 0 : FIT_MS });
+    else onPick(found.properties.id);
+  });
+  let pointed = null;
+  const pointAt = (id) => { if (id !== pointed) { pointed = id; map.getCanvas().style.cursor = id ? "pointer" : ""; onPoint?.(id); } };
+  if (onPick) {
+    map.on("mousemove", (event) => pointAt(ready ? (map.queryRenderedFeatures(event.point, { layers })[0]?.properties.id ?? null) : null));
+    map.on("mouseout", () => pointAt(null));
   }
   const tap = ({ lat, lng }) => onTap({ lat, lng });
   if (onTap) {
@@ -91,7 +117,7 @@ export async function makeMap(container, { onPick = null, onTap = null, fallback
   }
 
   return {
-    // Drivers: { id, position, state } and, if wanted, `selected` or an `icon` of marks.js instead of the state's.
+    // Drivers: { id, position, state } and, if wanted, `selected`, `dim`, or an `icon` of marks.js instead of the state's.
     drivers(list) {
       const at = performance.now();
       data.drivers = list.filter((driver) => driver.position);
@@ -101,9 +127,9 @@ export async function makeMap(container, { onPick = null, onTap = null, fallback
       }
       dirty = true;
     },
-    // Places: { id, kind: "store" | "door", name, lat, lng, color, selected }.
+    // Places: { id, kind: "store" | "door", name, lat, lng, color, selected, lit }.
     places(list) {
-      data.places = list.map((place) => point(place.lng, place.lat, { ...place, selected: Boolean(place.selected), icon: `${place.kind}/${place.color}` }));
+      data.places = list.map((place) => point(place.lng, place.lat, { ...place, selected: Boolean(place.selected), lit: Boolean(place.lit), icon: `${place.kind}/${place.color}` }));
       if (ready) show("places", wear(data.places));
     },
     // `beside`: another way to compare it with, drawn plain and below.
@@ -112,6 +138,26 @@ export async function makeMap(container, { onPick = null, onTap = null, fallback
       data.line = [[beside, true], [points, false]].filter(([way]) => way.length > 1).map(([way, plain]) => feature(way, plain));
       show("line", data.line);
     },
+    // A rectangle [west, south, east, north], or null.
+    area(box) {
+      const [west, south, east, north] = box ?? [];
+      const coordinates = [[[west, south], [east, south], [east, north], [west, north], [west, south]]];
+      data.area = box ? [{ type: "Feature", geometry: { type: "Polygon", coordinates }, properties: {} }] : [];
+      show("area", data.area);
+    },
+    // What is drawn at a point of the window: the id of a driver or place, or null; fingers are broad.
+    at(x, y) {
+      const { left, top } = container.getBoundingClientRect(), near = [[x - left - TOUCH_PX, y - top - TOUCH_PX], [x - left + TOUCH_PX, y - top + TOUCH_PX]];
+      return (ready && map.queryRenderedFeatures(near, { layers }).find((found) => !found.properties.n)?.properties.id) || null;
+    },
+    // The ground below two corners of the window as [west, south, east, north]; without corners, all that can be seen.
+    box(corners) {
+      const { left, top } = container.getBoundingClientRect(), box = corners ? new maplibre.LngLatBounds() : map.getBounds();
+      for (const [x, y] of corners ?? []) box.extend(map.unproject([x - left, y - top]));
+      return [box.getWest(), box.getSouth(), box.getEast(), box.getNorth()];
+    },
+    // While something is dragged from the map the map stands still.
+    still(on) { if (on) map.dragPan.disable(); else map.dragPan.enable(); },
     // After the page changed its layout: the map is measured anew before it moves.
     fit(points, room = padding, duration = FIT_MS) {
       map.resize();
@@ -146,12 +192,16 @@ function stylesheet(href) {
 
 // Our sources and layers over whatever base style: the edge of the map, the line, stores and doors, drivers on top.
 function dress(map, colors, info) {
-  for (const name of ["line", "places", "drivers"]) map.addSource(name, { type: "geojson", data: collection([]) });
+  for (const name of ["area", "line", "places", "drivers"]) map.addSource(name, { type: "geojson", data: collection([]) });
   if (info.bounds && !info.style_url) edge(map, colors, info.bounds);
   const isDoor = ["==", ["get", "kind"], "door"], chosen = ["==", ["get", "selected"], true];
   const text = { "text-color": colors.text, "text-halo-color": colors.halo, "text-halo-width": 1.8 };
   const icons = { "icon-allow-overlap": true, "icon-ignore-placement": true };
   const label = { "text-field": ["get", "name"], "text-font": ["sans-serif"], "text-size": 12, "text-max-width": 11, "text-optional": true };
+  map.addLayer({ id: "area", type: "fill", source: "area", paint: { "fill-color": colors.line, "fill-opacity": 0.08 } });
+  map.addLayer({ id: "area-edge", type: "line", source: "area", paint: { "line-color": colors.line, "line-width": 2 } });
+  map.addLayer({ id: "door-ring", type: "circle", source: "places", filter: ["==", ["get", "lit"], true],
+    paint: { "circle-radius": 12, "circle-color": colors.line, "circle-opacity": 0.25, "circle-stroke-width": 2, "circle-stroke-color": colors.line } });
   map.addLayer({ id: "way-beside", type: "line", source: "line", filter: ["get", "plain"], layout: { "line-cap": "round", "line-join": "round" },
     paint: { "line-color": colors.text, "line-width": 2, "line-opacity": 0.75 } });
   map.addLayer({ id: "way", type: "line", source: "line", filter: ["!", ["get", "plain"]], layout: { "line-cap": "round", "line-join": "round" },
@@ -167,7 +217,9 @@ function dress(map, colors, info) {
     paint: { "circle-radius": 18, "circle-color": colors.line, "circle-opacity": 0.2, "circle-stroke-width": 2, "circle-stroke-color": colors.line } });
   map.addLayer({ id: "drivers", type: "symbol", source: "drivers",
     layout: { ...icons, "icon-image": ["get", "icon"], "icon-rotate": ["get", "heading"], "icon-rotation-alignment": "map",
-      "icon-size": ["interpolate", ["linear"], ["zoom"], 10, 0.5, 14, 0.95, 16, 1.1] } });
+      "icon-size": ["interpolate", ["linear"], ["zoom"], 10, ["case", ["has", "n"], 1, 0.5], 14, ["case", ["has", "n"], 1, 0.95], 16, 1.1],
+      "text-field": ["case", ["has", "n"], ["to-string", ["get", "n"]], ""], "text-font": ["sans-serif"], "text-size": 13, "text-allow-overlap": true, "text-ignore-placement": true },
+    paint: { "text-color": colors.text, "icon-opacity": ["case", ["==", ["get", "dim"], true], 0.3, 1] } });
 }
 
 // Beyond the imported extract there is nothing to see, and the map says so instead of looking empty.

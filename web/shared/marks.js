@@ -11,10 +11,11 @@ export const COLORS = {
   },
 };
 
-// Names are the drawing's arguments: "driver/busy/silent", "store/#b45309", "door/#b45309", "courier/#b45309".
+// Names are the drawing's arguments: "driver/busy/silent", "crowd/3/4" (eighths), "store/#b45309", "door/#b45309", "courier/#b45309".
 export function draw(name, theme) {
   const [kind, what, more] = name.split("/"), colors = COLORS[theme];
   if (kind === "driver") return driver(what, more === "silent", colors[what], colors);
+  if (kind === "crowd") return crowd(Number(what), Number(more), colors);
   if (kind === "store") return store(what, colors.halo);
   if (kind === "door") return door(what, colors.halo);
   if (kind === "hatch") return hatch(colors.hatch);
@@ -45,6 +46,20 @@ function driver(state, silent, color, { halo, text }) {
   g.fillStyle = g.strokeStyle = color;
   if (state === "available" && !silent) g.fill(DISC(12, 4));
   if (state === "on_break") { g.lineWidth = 2; g.stroke(new Path2D("M10.2 9.6v4.8M13.8 9.6v4.8")); }
+  return done();
+}
+// A plate with a ring: as much of it in a state's colour as there are drivers in that state.
+function crowd(available, busy, { halo, text, ...colors }) {
+  const { g, done } = paper(44), turn = Math.PI / 4, top = -Math.PI / 2;
+  g.fillStyle = halo; g.fill(DISC(22, 21));
+  g.lineCap = "butt"; g.lineWidth = 5;
+  const parts = [[available, colors.available], [busy, colors.busy], [Math.max(0, 8 - available - busy), colors.offline]];
+  let from = top;
+  for (const [eighths, color] of parts) {
+    g.strokeStyle = color; g.beginPath(); g.arc(22, 22, 17.5, from, from + eighths * turn); g.stroke();
+    from += eighths * turn;
+  }
+  g.strokeStyle = text; g.lineWidth = 1; g.stroke(DISC(22, 20.5));
   return done();
 }
 function store(color, halo) {

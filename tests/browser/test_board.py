@@ -1,0 +1,405 @@
+"""The dispatcher's hands: lists and map in step, drag to assign, many at once, filters, and 5,000 drivers."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+from playwright.async_api import Browser, Locator, Page, expect
+
+from kernel.db import Reason
+from kernel.ids import Kind, new_id, parse, show
+from tests.support.pages import DESK, PHONE, open_page
+from tests.support.people import courier, create_delivery
+from tests.support.server import Onward
+from tests.support.world import Driver
+from tracking.ingest import Entry, Ingest
+from tracking.wire import WireFix
+
+CROWD = 5_000
+
+
+def row(page: Page, delivery: dict[str, Any]) -> Locator:
+    return page.locator(f'.row[data-id="{delivery["id"]}"]')
+
+
+def named(driver: Driver) -> str:
+    return show(Kind.DRIVER, driver.id)
+
+
+async def middle(where: Locator) -> tuple[float, float]:
+    box = await where.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+async def open_board(town: Onward, browser: Browser, size: dict[str, int], query: str = "", **more: Any) -> Page:
+    page, complaints = await open_page(browser, size, **more)
+    await page.goto(f"{town.url}/board/{query}#{town.world.admin_token}")
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.complaints = complaints  # type: ignore[attr-defined]
+    return page
+
+
+async def projection(page: Page) -> Callable[[float, float], tuple[float, float]]:
+    """Return where places are in the window, by the area that the map says it shows."""
+    await page.get_by_role("button", name="Filters").click()
+    await page.get_by_role("button", name="What the map shows").click()
+    west, south, east, north = await area_of(page)
+    await page.locator("body").press("c")
+    await page.get_by_role("button", name="Filters").click()
+    box = await page.locator(".maplibregl-canvas").bounding_box()
+    assert box is not None
+
+    def y(degrees: float) -> float:
+        return math.asinh(math.tan(math.radians(degrees)))
+
+    def spot(lat: float, lng: float) -> tuple[float, float]:
+        across, down = (lng - west) / (east - west), (y(north) - y(lat)) / (y(north) - y(south))
+        return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+    return spot
+
+
+async def area_of(page: Page) -> list[float]:
+    await page.wait_for_url(re.compile("area="))
+    return [float(part) for part in parse_qs(urlsplit(page.url).query)["area"][0].split(",")]
+
+
+async def test_a_delivery_dragged_onto_a_driver_goes_to_him_and_undo_takes_it_back(
+    town: Onward, browser: Browser
+) -> None:
+    """The near own driver has it; it is dragged to a pool driver far away, who is asked; then all is as before."""
+    rosso, dora, pia = town.world.rosso, town.world.dedicated, town.world.pool[0]
+    async with courier(town, dora) as own, courier(town, pia) as other:
+        await own.goes_online(rosso.lat, rosso.lng)
+        await other.goes_online(60.180, 24.96)
+        made = await create_delivery(town, rosso)
+        await own.answers(await own.is_offered(), "accept")
+        page = await open_board(town, browser, DESK)
+        await expect(row(page, made)).to_contain_text("Dora")
+        await page.mouse.move(*await middle(row(page, made)))
+        await page.mouse.down()
+        await page.mouse.move(700, 400, steps=3)
+        await expect(page.locator(".ghost")).to_contain_text("Drop it on a driver")
+        target = page.locator(f'.tray [data-driver="{named(pia)}"]')
+        await expect(target).to_contain_text(re.compile(r"\+\d+ min, stop 2, there at"))
+        await expect(page.locator(f'.tray [data-driver="{named(dora)}"]')).to_have_count(0)
+        await page.mouse.move(*await middle(target), steps=3)
+        await expect(target).to_have_attribute("data-over", "true")
+        await expect(page.locator(".ghost")).to_contain_text("→ Pia Pool 1")
+        await page.mouse.up()
+        await expect(page.locator(".undo")).to_contain_text("goes to Pia Pool 1")
+        await expect(row(page, made)).to_contain_text("offered to Pia Pool 1")
+        await page.get_by_role("button", name="Undo").click()
+        await expect(row(page, made)).to_contain_text("offered to Dora")
+        await expect(page.get_by_role("complementary")).to_have_count(0)
+    assert page.complaints == []  # type: ignore[attr-defined]
+
+
+async def test_escape_puts_back_what_is_dragged(town: Onward, browser: Browser) -> None:
+    """Nothing is sent, and letting go afterwards means nothing."""
+    async with courier(town, town.world.pool[0]) as pia:
+        await pia.goes_online(60.19, 24.96)
+        made = await create_delivery(town, town.world.verde)
+        page = await open_board(town, browser, DESK)
+        sent: list[str] = []
+        page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+        await page.mouse.move(*await middle(row(page, made)))
+        await page.mouse.down()
+        await page.mouse.move(700, 400, steps=3)
+        await page.mouse.move(*await middle(page.locator(".tray li").first), steps=3)
+        await expect(page.locator(".ghost")).to_have_attribute("data-over", "true")
+        await page.keyboard.press("Escape")
+        await expect(page.locator(".ghost")).to_have_count(0)
+        await page.mouse.up()
+        await expect(page.get_by_text("Put back.")).to_have_count(1)
+    assert sent == []
+
+
+async def test_a_door_on_the_map_is_dragged_onto_a_driver_on_the_map(town: Onward, browser: Browser) -> None:
+    """The map stands still meanwhile, and moves again afterwards."""
+    rosso, second = town.world.rosso, town.world.pool[1]
+    async with courier(town, second) as far:
+        await far.goes_online(60.1705, 24.9415)
+        place = {"name": "Eva", "address": "Mannerheimintie 1", "lat": 60.1700, "lng": 24.9440}
+        made = await create_delivery(town, rosso, dropoff=place)
+        page = await open_board(town, browser, DESK)
+        await expect(row(page, made)).to_be_visible()
+        spot = await projection(page)
+        door = spot(60.1700, 24.9440)
+        async with asyncio.timeout(15):  # until the map has drawn what it was given
+            while not await page.locator(f'[data-item="{made["id"]}"][data-lit]').count():
+                await page.mouse.move(door[0], door[1] - 40)
+                await page.mouse.move(*door)
+        await page.mouse.down()
+        await page.mouse.move(door[0] + 20, door[1] + 20, steps=3)
+        await page.mouse.move(*spot(60.1705, 24.9415), steps=4)
+        await expect(page.locator(".ghost")).to_contain_text("→ Pia Pool 2")
+        await page.mouse.up()
+        await expect(page.locator(".undo")).to_contain_text("goes to Pia Pool 2")
+        assert (await pins(town))[made["id"]] == named(second)
+
+
+async def test_a_finger_drags_on_a_phone(town: Onward, browser: Browser) -> None:
+    """Held for a moment it is taken; at once it scrolls the list."""
+    rosso, dora, pia = town.world.rosso, town.world.dedicated, town.world.pool[0]
+    async with courier(town, dora) as own, courier(town, pia) as other:
+        await own.goes_online(rosso.lat, rosso.lng)
+        await other.goes_online(60.180, 24.96)
+        made = await create_delivery(town, rosso)
+        await own.answers(await own.is_offered(), "accept")
+        page = await open_board(town, browser, PHONE, has_touch=True, is_mobile=True)
+        fingers = await page.context.new_cdp_session(page)
+
+        async def touch(kind: str, *points: tuple[float, float]) -> None:
+            await fingers.send(
+                "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]}
+            )
+
+        start = await middle(row(page, made))
+        await touch("touchStart", start)
+        await touch("touchMove", (start[0], start[1] - 30))
+        await touch("touchEnd")
+        await expect(page.locator(".ghost")).to_have_count(0)
+        start = await middle(row(page, made))
+        await touch("touchStart", start)
+        await expect(page.locator(".tray")).to_be_visible()
+        target = page.locator(f'.tray [data-driver="{named(pia)}"]')
+        await expect(target).to_contain_text("there at")
+        await touch("touchMove", (start[0], start[1] - 60))
+        await touch("touchMove", await middle(target))
+        await expect(page.locator(".ghost")).to_have_attribute("data-over", "true")
+        await touch("touchEnd")
+        await expect(row(page, made)).to_contain_text("offered to Pia Pool 1")
+    assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+async def test_many_are_given_at_once_and_each_says_what_became_of_it(town: Onward, browser: Browser) -> None:
+    """Ticked with Shift; Rosso's go to its own driver, Verde's can't; undo takes back what was done, and no more."""
+    rosso, verde = town.world.rosso, town.world.verde
+    first, second, other = [await create_delivery(town, one) for one in (rosso, rosso, verde)]
+    async with courier(town, town.world.dedicated) as dora:
+        await dora.goes_online(60.19, 24.96)
+        await dora.answers(await dora.is_offered(), "decline")
+        page = await open_board(town, browser, DESK)
+        await row(page, first).click(modifiers=["Control"])
+        await expect(page.get_by_role("toolbar")).to_contain_text("1 chosen")
+        await page.locator(".row").first.focus()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("toolbar")).to_have_count(0)
+        rows = page.locator('[data-group="waiting_list"] .row')
+        await rows.first.click(modifiers=["Control"])
+        await rows.last.click(modifiers=["Shift"])
+        await expect(page.get_by_role("toolbar")).to_contain_text("3 chosen")
+        await expect(page.locator(".tick :checked")).to_have_count(3)
+        await page.keyboard.press("a")
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("Who takes these 3 deliveries?")
+        await dialog.get_by_role("combobox").fill("dora")
+        await expect(dialog.get_by_role("option")).to_have_count(1)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="2 of 3 done")).to_be_visible()
+        wrong = page.locator('.results [data-ok="false"]')
+        await expect(wrong).to_contain_text(other["short_code"])
+        await expect(wrong).to_contain_text("not of this business")
+        await expect(page.locator('.results [data-ok="true"]')).to_have_count(2)
+        await page.get_by_role("dialog").get_by_role("button", name="Close").click()
+        assert await pins(town) == {first["id"]: named(dora.who), second["id"]: named(dora.who), other["id"]: None}
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.get_by_text("As before.")).to_have_count(1)
+        assert await pins(town) == {first["id"]: None, second["id"]: None, other["id"]: None}
+
+
+async def pins(town: Onward) -> dict[str, str | None]:
+    async with town.http.get("/api/v1/dispatch/board", headers=town.as_(town.world.admin_token)) as reply:
+        return {one["id"]: one["pinned_driver_id"] for one in (await reply.json())["deliveries"]}
+
+
+async def test_filters_are_in_the_url_say_what_they_hide_and_go_with_one_key(town: Onward, browser: Browser) -> None:
+    """A link opens the same view; an area is drawn on the map; what hides everything says so."""
+    near, far = await create_delivery(town, town.world.rosso), await create_delivery(town, town.world.verde)
+    await promise(town, far, minutes=180)
+    page = await open_board(town, browser, DESK, "?due=60")
+    await expect(page.locator(".row")).to_have_count(1)
+    await expect(row(page, near)).to_be_visible()
+    await expect(page.locator(".hides")).to_contain_text("1 hidden")
+    await page.keyboard.press("c")
+    await expect(page.locator(".row")).to_have_count(2)
+    assert "due=" not in page.url
+    await page.get_by_label("All businesses").select_option(label="Verde")
+    await expect(row(page, near)).to_have_count(0)
+    await page.get_by_role("button", name="Take away the filter Verde").click()
+    await page.get_by_role("button", name="Draw an area").click()
+    corner = await middle(page.locator(".draw"))
+    await page.mouse.move(corner[0] - 30, corner[1] - 30)
+    await page.mouse.down()
+    await page.mouse.move(corner[0] - 10, corner[1] - 10, steps=3)
+    await page.mouse.up()
+    drawn = await area_of(page)
+    assert drawn[0] < drawn[2]
+    assert drawn[1] < drawn[3]
+    await page.goto(f"{town.url}/board/?area=24.9,60.1,24.901,60.101")
+    await expect(page.get_by_text("Nothing matches")).to_be_visible()
+    await expect(page.get_by_text("All 2 deliveries are hidden.")).to_be_visible()
+    await page.locator("body").press("c")
+    await expect(page.locator(".row")).to_have_count(2)
+
+
+async def promise(town: Onward, delivery: dict[str, Any], minutes: int, eta: int | None = None) -> None:
+    """Change what was promised, and what is expected, as minutes from now."""
+    async with town.installation.db.platform_tx(Reason.SEED) as con:
+        await con.execute(
+            """UPDATE deliveries SET promised_at = now() + make_interval(mins => $2),
+                 eta_dropoff_p50 = now() + make_interval(mins => $3),
+                 eta_dropoff_p90 = now() + make_interval(mins => $3)
+               WHERE id = $1""",
+            parse(Kind.DELIVERY, delivery["id"]),
+            minutes,
+            eta,
+        )
+
+
+async def test_the_lists_are_sorted_by_urgency_with_the_reason_and_stand_still_under_the_pointer(
+    town: Onward, browser: Browser
+) -> None:
+    """Least time left first; what may be late has its own list; what comes in meanwhile waits at the end."""
+    calm, urgent = await create_delivery(town, town.world.verde), await create_delivery(town, town.world.verde)
+    await promise(town, urgent, minutes=2)
+    async with courier(town, town.world.dedicated) as dora:
+        await dora.goes_online(town.world.rosso.lat, town.world.rosso.lng)
+        risky = await create_delivery(town, town.world.rosso)
+        await dora.answers(await dora.is_offered(), "accept")
+        await promise(town, risky, minutes=5, eta=30)
+        page = await open_board(town, browser, DESK)
+        waiting, late = page.locator('[data-group="waiting_list"] .row'), page.locator('[data-group="late_risk"] .row')
+        await expect(waiting).to_have_count(2)
+        assert await order(waiting) == [urgent["id"], calm["id"]]
+        await expect(row(page, urgent)).to_contain_text("even with a driver at the store")
+        await expect(late).to_have_count(1)
+        await expect(late).to_contain_text("expected after the promise")
+        await page.mouse.move(*await middle(row(page, calm)))
+        await expect(page.locator(f'[data-item="{calm["id"]}"]')).to_have_attribute("data-lit", "")
+        newest = await create_delivery(town, town.world.verde)
+        await promise(town, newest, minutes=1)
+        await expect(waiting).to_have_count(3)
+        assert (await order(waiting))[:2] == [urgent["id"], calm["id"]]
+        await page.mouse.move(900, 500)
+        await expect(page.locator(f'[data-item="{calm["id"]}"][data-lit]')).to_have_count(0)
+
+
+async def order(rows: Locator) -> list[str | None]:
+    return [await one.get_attribute("data-id") for one in await rows.all()]
+
+
+async def test_why_this_driver_is_told_in_sentences(town: Onward, browser: Browser) -> None:
+    """How soon he was there, and what each other one would have made of it."""
+    rosso = town.world.rosso
+    async with courier(town, town.world.dedicated) as dora, courier(town, town.world.pool[0]) as pia:
+        await pia.goes_online(60.19, 24.96)
+        await dora.goes_online(rosso.lat, rosso.lng)
+        made = await create_delivery(town, rosso)
+        await dora.answers(await dora.is_offered(), "accept")
+        page = await open_board(town, browser, DESK)
+        await row(page, made).click()
+        why = page.locator(".why")
+        await expect(why).to_contain_text(re.compile(r"Dora Dedicated was \d+ \w+ from the store"))
+        await expect(why).to_contain_text(re.compile(r"Pia Pool 1 would have been \d+ min later: \w+"))
+
+
+COUNT_WORK = """
+async () => {
+  const { options } = await import("preact"), seen = (window.work = { renders: {} }), before = options.diffed;
+  options.diffed = (vnode) => {
+    if (typeof vnode.type === "function") seen.renders[vnode.type.name] = (seen.renders[vnode.type.name] ?? 0) + 1;
+    before?.(vnode);
+  };
+}
+"""
+COUNT_MARKS = """
+const post = Worker.prototype.postMessage;
+window.marks = [];
+Worker.prototype.postMessage = function (message, ...rest) {
+  const features = message?.data?.data?.features ?? message?.data?.params?.data?.features ?? [];
+  const drawn = features.filter((one) => one.properties?.icon?.startsWith("driver/") || one.properties?.n);
+  if (drawn.length) window.marks.push(drawn.length);
+  return post.call(this, message, ...rest);
+};
+"""
+
+
+async def test_five_thousand_drivers_cost_no_row_and_few_marks(town: Onward, browser: Browser) -> None:
+    """Positions come through the real ingest; only a fact makes a row anew, and the map draws crowds."""
+    drivers = await a_crowd(town)
+    await drive(town, drivers, step=0)
+    page, complaints = await open_page(browser, DESK)
+    frames = Counter[str]()
+    page.on("websocket", lambda ws: ws.on("framereceived", lambda data: frames.update([str(data)[9:18]])))
+    await page.add_init_script(COUNT_MARKS)
+    await page.goto(f"{town.url}/board/#{town.world.admin_token}")
+    await page.get_by_role("tab", name="Drivers").click()
+    await expect(page.get_by_role("tab", name="Drivers")).to_contain_text(f"{CROWD:,}".replace(",", ""))
+    rows = page.locator(".row.who")
+    await expect(rows.first).to_be_visible()
+    assert await rows.count() < 60
+    await page.wait_for_function("window.marks.length > 0")
+    await page.evaluate(COUNT_WORK)
+    for step in range(1, 6):
+        await drive(town, drivers, step)
+    await page.wait_for_function("window.marks.length > 3")
+    work, marks = await page.evaluate("window.work"), await page.evaluate("window.marks")
+    assert sum(count for kind, count in frames.items() if kind.startswith("positions")) >= 5
+    told = sum(count for kind, count in frames.items() if kind.startswith("delta"))  # an alert, say
+    assert work["renders"].get("Row", 0) <= told * await rows.count()
+    assert work["renders"].get("Drivers", 0) <= told
+    assert max(marks) < 500
+    await page.locator(".rows").evaluate("(rows) => rows.scrollTo(0, rows.scrollHeight)")
+    await expect(rows.last).to_contain_text(f"Crowd {CROWD - 1}")
+    assert await rows.count() < 60
+    assert complaints == []
+
+
+async def a_crowd(town: Onward) -> list[UUID]:
+    """5,000 drivers on shift."""
+    ids = [new_id() for _ in range(CROWD)]
+    async with town.installation.db.platform_tx(Reason.SEED) as con:
+        await con.executemany(
+            "INSERT INTO users (id, email, password_hash, name) VALUES ($1, $2, '', $3)",
+            [(one, f"crowd{n}@example.com", f"Crowd {n:04d}") for n, one in enumerate(ids)],
+        )
+        await con.execute(
+            """INSERT INTO driver_profiles (id, operator_id, user_id, name, vehicle, pool, state)
+               SELECT id, $2, id, name, 'bicycle', 'shared_pool', 'available' FROM users WHERE id = ANY($1)""",
+            ids,
+            town.world.operator_id,
+        )
+    return ids
+
+
+async def drive(town: Onward, drivers: list[UUID], step: int) -> None:
+    """Let everyone send a fix, a few metres on, and wait until all are durable."""
+    ingest, durable = town.installation.parts[Ingest], asyncio.Event()
+    left = len(drivers)
+
+    def one_is_durable(_rejected: Counter[str]) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            durable.set()
+
+    now_ms = int(time.time() * 1000)
+    for n, driver in enumerate(drivers):
+        lat, lng = 60.155 + (n % 70) * 0.0005 + step * 0.00002, 24.90 + (n // 70) * 0.0012
+        ingest.add(
+            Entry(town.world.operator_id, driver, "phone", 0, one_is_durable),
+            [WireFix(now_ms - 10_000 + step * 1_500, lat, lng, 5.0)],
+        )
+    async with asyncio.timeout(30):
+        await durable.wait()

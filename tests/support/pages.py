@@ -1,0 +1,19 @@
+"""Pages in a browser: two sizes, and a page that keeps every complaint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.async_api import Browser, Page
+
+DESK = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+async def open_page(browser: Browser, size: dict[str, int], **more: Any) -> tuple[Page, list[str]]:
+    """Open a page that keeps every complaint of the browser."""
+    page = await (await browser.new_context(viewport=size, **more)).new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    return page, complaints

@@ -1,0 +1,54 @@
+// Why this driver: the choice in sentences, and what each runner-up would have made of it.
+import { useEffect } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { duration } from "../shared/format.js";
+import { has, t } from "../shared/messages.js";
+import { token } from "../shared/session.js";
+import { api, html } from "../shared/ui.js";
+import { driverOf, selected } from "./state.js";
+
+const WORTH_TELLING_S = 30;
+const decisions = signal({ of: null, data: [] });
+async function load(id) {
+  const data = await api(token, `/dispatch/decisions/${id}`).then((answer) => answer.data, () => []);
+  if (selected.value === id) decisions.value = { of: id, data };
+}
+const there_s = (one) => one.free_s + one.to_pickup_s;
+const nameOf = (one) => one.driver_name ?? driverOf(one.driver_id)?.name ?? t("a_pool_driver");
+
+// One sentence a runner-up: how much later or earlier at the store, and what told against him.
+export function sentence(other, chosen) {
+  const name = nameOf(other), because = against(other, chosen);
+  if (chosen.to_pickup_s === null) return t("could_be", { name, time: duration(there_s(other)) });
+  const later = there_s(other) - there_s(chosen), time = duration(Math.abs(later));
+  const when = Math.abs(later) < WORTH_TELLING_S ? t("as_soon", { name }) : t(later > 0 ? "later" : "sooner", { name, time });
+  return because ? `${when}: ${because}.` : `${when}.`;
+}
+// The first of what can be said in a person's words, the weightiest term otherwise.
+function against(other, chosen) {
+  if (other.took_other_job) return t("why_other_job");
+  if (other.free_s > WORTH_TELLING_S && other.free_s > (chosen.free_s ?? 0)) return t("why_busy", { time: duration(other.free_s) });
+  const dearer = Object.keys(other.terms).map((term) => [term, other.terms[term] - (chosen.terms[term] ?? 0)]).sort((a, b) => b[1] - a[1])[0];
+  return dearer?.[1] > 0 ? t(has(`why_${dearer[0]}`) ? `why_${dearer[0]}` : `t_${dearer[0]}`) : "";
+}
+// What was chosen, in one sentence: when at the store, and what for.
+function chosenWords(last) {
+  const ride = t("chosen_there", { name: last.driver_name ?? "", time: duration(last.to_pickup_s) });
+  return last.free_s > WORTH_TELLING_S ? t("chosen_after", { ride, time: duration(last.free_s) }) : `${ride}.`;
+}
+export function Why({ d }) {
+  useEffect(() => { load(d.id); }, [d.id, d.status, d.attempts]);
+  if (decisions.value.of !== d.id) return html`<p class="soft" role="status">${t("loading")}</p>`;
+  const last = decisions.value.data[0];
+  if (!last) return html`<p class="soft">${t("no_decision")}</p>`;
+  const terms = Object.entries(last.terms).filter(([, cost]) => cost > 0), top = Math.max(1, ...terms.map(([, cost]) => cost));
+  const sum = terms.reduce((all, [, cost]) => all + cost, 0), left = Object.entries(last.excluded).sort((a, b) => b[1] - a[1]);
+  return html`<section class="why"><h3>${last.driver_id ? t("why_driver", { name: last.driver_name ?? "" }) : t("why_nobody")}</h3>
+    ${last.driver_id && last.to_pickup_s !== null && html`<p>${chosenWords(last)}</p>`}
+    ${last.runners_up.length > 0 && html`<ul class="others">${last.runners_up.map((one) => html`<li key=${one.driver_id}>${sentence(one, last)}</li>`)}</ul>`}
+    ${left.length > 0 && html`<p class="soft">${t("left_out", { list: left.map(([why, n]) => `${n} ${t(`x_${why}`)}`).join(", ") })}</p>`}
+    ${terms.length > 0 && html`<details><summary>${t("why_hint")}</summary><ul class="terms">
+      ${terms.map(([name, cost]) => html`<li key=${name}><span>${t(`t_${name}`)}</span><i><b ref=${(e) => e && (e.style.inlineSize = `${(100 * cost) / top}%`)}></b></i><span class="num">${cost}</span></li>`)}
+      <li class="sum"><span>${t("total_cost")}</span><i></i><span class="num">${sum}</span></li>
+      ${last.runners_up.map((one) => html`<li key=${one.driver_id} class="rival"><span>${nameOf(one)}</span><i></i><span class="num">${one.total}</span></li>`)}</ul></details>`}</section>`;
+}
