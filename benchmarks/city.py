@@ -70,9 +70,10 @@ def run_city(settings: Settings, map_name: str | None, peak: Peak, *, seen: Seen
     start_afresh(settings.data_dir)
     name, folder = demo_map(settings, None) if map_name is None else _imported(settings, map_name)
     pace = Pace.start(settings.data_dir / "pace", peak.speed)
-    with with_servers(settings.model_copy(update={"map_name": name, "rate_limits": False, "port": 0})) as filled:
+    own = {"database_url": "", "redis_url": "", "port": 0, "rate_limits": False, "map_name": name}
+    with with_servers(settings.model_copy(update=own)) as filled:
         found = pace.run(_play(filled, folder, peak, pace, seen))
-    return {"map": name, **msgspec.structs.asdict(peak), **found}
+    return {"map": map_name or name, **msgspec.structs.asdict(peak), **found}
 
 
 def _imported(settings: Settings, name: str) -> tuple[str, Path]:
@@ -80,11 +81,12 @@ def _imported(settings: Settings, name: str) -> tuple[str, Path]:
     folder = map_dir(Settings().data_dir, name)
     if folder is None:
         raise Refused(f"There is no map {name}: see `onward map list`; central Helsinki needs no --map.")
-    link = maps_folder(settings.data_dir) / name
+    lent = f"lent-{name}"
+    link = maps_folder(settings.data_dir) / lent
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(folder)
-    return name, folder
+    return lent, folder
 
 
 async def _play(settings: Settings, folder: Path, peak: Peak, pace: Pace, seen: Seen) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from dispatch.alerts import Alert, AlertCode, count_open, settle
 from dispatch.delivery import BEFORE_PICKUP, DeliveryStatus
 from dispatch.snapshot import LEAD_S
 from dispatch.unassigned import OpenCode
-from kernel.clock import Clock, JumpWatch, from_ms
+from kernel.clock import JUMP_MIN_S, Clock, JumpWatch, from_ms
 from kernel.db import Connection, Database, Reason, Record
 from kernel.ids import Kind, show
 from tracking.fix import Position
@@ -123,13 +123,14 @@ class Lookout:
         async with self._db.platform_tx(Reason.LOOKOUT, readonly=True) as con:
             rows = await con.fetch(_CARRYING, operator_id, [status.value for status in BEFORE_PICKUP | ABOARD])
         seen = await self._live.positions(operator_id, sorted({row["driver_id"] for row in rows}))
+        latest = self._clock.now() + timedelta(seconds=JUMP_MIN_S)  # phones spoke on while we looked
         silent = []
         for row in rows:
             position = seen.get(row["driver_id"])
             heard = [self._listening_since, row["assigned_at"] or self._listening_since]
             if position is not None:
                 heard.append(from_ms(position.received_ms))
-            heard_at = max((at for at in heard if at <= now), default=now)
+            heard_at = max((at for at in heard if at <= latest), default=now)
             if now - heard_at > timedelta(seconds=VANISHED_AFTER_S):
                 silent.append((row, position))
         return silent
