@@ -1,10 +1,11 @@
-"""The door to the planner's process: bounded in time, and a process that dies costs one tick, not the service."""
+"""The door to the planner's processes: bounded in time, and one that dies costs one tick, not the service."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,11 +27,14 @@ log = get_logger(__name__)
 
 
 class PlannerAway(Exception):
-    """The planner's process died or overran; the next call gets a new one."""
+    """A planner's process died or overran; the next call gets a new one."""
 
 
 class Planner:
-    """One process that prices and solves. `speed` is the clock's: work is no faster for it."""
+    """Processes that price and solve: one for every two cores, each started when it is needed.
+
+    `speed` is the clock's: work is no faster for it.
+    """
 
     def __init__(self, make_travel: Callable[[], TravelTimes], *, speed: float = 1.0) -> None:
         self._make_travel = make_travel
@@ -39,7 +43,7 @@ class Planner:
         self._ready = False
 
     async def warm_up(self) -> None:
-        """Start the process ahead of the first question."""
+        """Start a process ahead of the first question."""
         await self.leg_seconds([])
 
     async def answer(self, question: worker.Question) -> worker.Answer:
@@ -62,7 +66,7 @@ class Planner:
         if self._pool is None:
             self._ready = False
             self._pool = ProcessPoolExecutor(
-                1,
+                max(1, (os.cpu_count() or 1) // 2),
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=worker.start,
                 initargs=(self._make_travel,),
@@ -82,7 +86,7 @@ class Planner:
             raise PlannerAway(f"{type(error).__name__}") from None
 
     def close(self, *, kill: bool = False) -> None:
-        """End the process."""
+        """End the processes."""
         pool, self._pool = self._pool, None
         if pool is None:
             return

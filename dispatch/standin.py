@@ -30,15 +30,15 @@ class StandIn:
         """Say whether the planner did not answer for several ticks."""
         return self._misses >= MISSES_MAX
 
-    async def answer(self, question: Question) -> Answer | None:
-        """Return the plan for one tick; None for a tick that is lost.
+    async def answer(self, questions: list[Question]) -> list[Answer] | None:
+        """Return the plans for one tick, one for each market's question; None for a tick that is lost.
 
         Whatever the planner raises counts: a question that no solver survives must not stop everybody's work.
         """
         loop = asyncio.get_running_loop()
         if not self.down or loop.time() >= self._ask_again_at_s:
             try:
-                answer = await self._planner.answer(question)
+                answers = await asyncio.gather(*(self._planner.answer(question) for question in questions))
             except Exception as error:
                 self._misses += 1
                 self._ask_again_at_s = loop.time() + REST_S
@@ -46,5 +46,7 @@ class StandIn:
                 log.warning("planner_away", error=f"{type(error).__name__}: {error}", misses=self._misses)
             else:
                 self._misses = 0
-                return answer
-        return await asyncio.to_thread(answer_plainly, question) if self.down else None
+                return answers
+        if not self.down:
+            return None
+        return [await asyncio.to_thread(answer_plainly, question) for question in questions]

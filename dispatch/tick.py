@@ -17,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatch import offers, snapshot
+from dispatch import markets, offers, snapshot
 from dispatch.alerts import Alert, AlertCode, settle
 from dispatch.decisions import keep_decision, note, note_open, terms
 from dispatch.engine.bundles import Trip
@@ -117,24 +117,26 @@ class Dispatcher:
                     await note(con, row, reason, None, now)
         if seen.question is None:
             return None
+        questions = markets.split(seen.question)
         with metrics.tick_seconds.labels("plan").time():
-            answer = await self._planner.answer(seen.question)
-        await self._tell_alerts(operator_id, answer, now)
-        if answer is None:
+            answers = await self._planner.answer(questions)
+        await self._tell_alerts(operator_id, answers, now)
+        if answers is None:
             return None
         with metrics.tick_seconds.labels("commit").time():
-            return await self._commit(operator_id, seen, seen.question, answer, now)
+            pairs = zip(questions, answers, strict=True)
+            return sum([await self._commit(operator_id, seen, question, answer, now) for question, answer in pairs])
 
     async def question_about(self, operator_id: UUID, delivery_id: UUID) -> Question:
         """Return what a tick would ask about one delivery alone, were it not pinned; raises `not_found`."""
         return await snapshot.about_one(self._db, self._live, operator_id, delivery_id, self._clock.now())
 
-    async def _tell_alerts(self, operator_id: UUID, answer: Answer | None, now: datetime) -> None:
+    async def _tell_alerts(self, operator_id: UUID, answers: list[Answer] | None, now: datetime) -> None:
         """Raise or end what this process knows about its planner, when that is another than before."""
         down = [AlertCode.PLANNER_DOWN] if self._planner.down else []
-        if answer is not None and answer.travel_down:
+        if answers is not None and any(answer.travel_down for answer in answers):
             down.append(AlertCode.TRAVEL_TIMES_DOWN)
-        if self._told.get(operator_id) == down or (answer is None and not down):
+        if self._told.get(operator_id) == down or (answers is None and not down):
             return
         async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
             await settle(con, operator_id, OF_PLANNER, [Alert(code) for code in down], now)
@@ -144,22 +146,22 @@ class Dispatcher:
         self, operator_id: UUID, seen: Snapshot, question: Question, answer: Answer, now: datetime
     ) -> int:
         """Offer what can't wait; say on the board what is planned and what nobody can take."""
-        sent, jobs = 0, seen.jobs
-        explained = {why.job: why for why in answer.explanations if why.job < len(jobs)}
+        sent = 0
+        waiting = {row["id"]: row for row in seen.jobs}
+        names = [job.id for job in question.jobs]
+        explained = {names[why.job]: why for why in answer.explanations if names[why.job] in waiting}
         for route in answer.plan.routes:
-            if not route.commit:
+            trip = route.trips[0]
+            new = [names[job] for job in trip.jobs if names[job] in waiting]
+            if not route.commit or not new:
                 continue
-            new = [job for job in route.trips[0].jobs if job < len(jobs)]
-            if not new:
-                continue
-            rows = [jobs[job] for job in new]
-            why = [explained.pop(job) for job in new]
+            rows = [waiting[name] for name in new]
+            why = [explained.pop(name) for name in new]
             chosen = why[0].chosen
             assert chosen is not None
             its = seen.policies.of(rows[0]["business_id"])
-            trip = route.trips[0]
             stops = _stops(trip, answer.problem, question.drivers[route.driver])
-            joins = [answer.problem.jobs[job].id for job in trip.jobs if job >= len(jobs)]
+            joins = [names[job] for job in trip.jobs if names[job] not in waiting]
             several = _others(its, why[0]) if len(stops) == 2 else []
             async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
                 offer_of = await offers.send(
@@ -175,9 +177,9 @@ class Dispatcher:
                     for row, explanation in zip(rows, why, strict=True):
                         await keep_decision(con, operator_id, row, explanation, offer_id, now)
                     sent += len(offer_of)
-        for explanation in explained.values():
+        for name, explanation in explained.items():
             async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
-                await note_open(con, operator_id, jobs[explanation.job], explanation, now)
+                await note_open(con, operator_id, waiting[name], explanation, now)
         return sent
 
 

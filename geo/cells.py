@@ -1,17 +1,16 @@
-"""Hexagonal cells (H3): resolution 8 for markets and demand, 9 for heat maps."""
+"""Hexagonal cells (H3)."""
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from functools import lru_cache
 
 import h3
 
 from geo.point import Point
 
-MARKET_RESOLUTION: Final = 8
 
-
-def cell_of(point: Point, resolution: int = MARKET_RESOLUTION) -> str:
+def cell_of(point: Point, resolution: int) -> str:
     """Return the cell a place lies in."""
     cell: str = h3.latlng_to_cell(point.lat, point.lng, resolution)
     return cell
@@ -20,3 +19,10 @@ def cell_of(point: Point, resolution: int = MARKET_RESOLUTION) -> str:
 def disk(cell: str, rings: int) -> set[str]:
     """Return a cell and its neighbours within `rings` steps."""
     return set(h3.grid_disk(cell, rings))
+
+
+@lru_cache
+def rings_over(meters: float, resolution: int) -> int:
+    """Return how many rings around a cell cover everything within a distance of any place in it."""
+    edge_m: float = h3.average_hexagon_edge_length(resolution, "m")
+    return math.ceil(meters / (1.2 * edge_m)) + 1

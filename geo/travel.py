@@ -44,6 +44,13 @@ CROW_FLIES: Final[dict[Vehicle, tuple[float, float]]] = {
     Vehicle.FOOT: (10.0, 0.95),
 }
 """Per vehicle: seconds to set off and stop, and seconds per straight metre (detour included)."""
+TOP_SPEED_MPS: Final[dict[Vehicle, float]] = {
+    Vehicle.CAR: 33.0,
+    Vehicle.SCOOTER: 14.0,
+    Vehicle.BICYCLE: 8.0,
+    Vehicle.FOOT: 2.5,
+}
+"""No vehicle gets further than this in a second, as the crow flies."""
 
 
 class CrowFlies:

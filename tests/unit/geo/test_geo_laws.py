@@ -210,6 +210,6 @@ def test_zones_are_checked_repaired_and_found() -> None:
 
 def test_a_cell_is_in_its_own_disk() -> None:
     """And a ring around it has six more."""
-    cell = cell_of(HERE)
+    cell = cell_of(HERE, 8)
     assert cell in disk(cell, 1)
     assert len(disk(cell, 1)) == 7
