@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import traceback
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
@@ -117,7 +118,7 @@ async def live(orders: Orders, stop: asyncio.Event) -> Report:
             async with running(
                 *(kitchen.work() for kitchen in kitchens),
                 customers.order(hungry),
-                _start_all(couriers),
+                _start_all(couriers, ledger),
             ):
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), orders.for_s or FOR_EVER_S)
@@ -133,11 +134,19 @@ async def live(orders: Orders, stop: asyncio.Event) -> Report:
     return _report(ledger, couriers, access, platform, probes)
 
 
-async def _start_all(couriers: list[Courier]) -> None:
+async def _start_all(couriers: list[Courier], ledger: Ledger) -> None:
     """Start the couriers one after the other; an exception in one of them is an error of the run."""
+
+    async def live(courier: Courier) -> None:
+        try:
+            await courier.live()
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            ledger.error(f"a courier gave up: {error!r} in {where.name}, line {where.lineno}")
+
     async with asyncio.TaskGroup() as group:
         for courier in couriers:
-            group.create_task(courier.live())
+            group.create_task(live(courier))
             await asyncio.sleep(STAGGER_S)
 
 
