@@ -66,7 +66,7 @@ WHERE d.operator_id = $1 AND d.status = 'pending'
 ORDER BY d.unassigned_reason IS NOT NULL,
   row_number() OVER (PARTITION BY d.business_id, d.unassigned_reason IS NOT NULL ORDER BY d.created_at, d.id),
   d.created_at, d.id
-LIMIT {JOBS_MAX}
+LIMIT $6
 """
 
 _FOR_A_DISPATCHER: Final = f"""{_DELIVERY}
@@ -115,7 +115,7 @@ async def take(db: Database, live: LivePositions, operator_id: UUID, now: dateti
         policies = await policy.load(con, operator_id)
         usual = policies.operator
         asked = (operator_id, now, usual.decline_cooldown_s)
-        waiting = await con.fetch(_JOBS, *asked, now + timedelta(seconds=LEAD_S), usual.mode.value)
+        waiting = await con.fetch(_JOBS, *asked, now + timedelta(seconds=LEAD_S), usual.mode.value, JOBS_MAX)
         manual = await con.fetch(_FOR_A_DISPATCHER, *asked, usual.mode.value, MANUAL)
         jobs, paused = await zones.without_paused(con, operator_id, waiting, now)
         bound = await con.fetch(_BEFORE_PICKUP, *asked, [s.value for s in BEFORE_PICKUP]) if jobs else []

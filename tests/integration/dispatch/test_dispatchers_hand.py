@@ -84,7 +84,8 @@ async def test_two_drivers_swap_what_they_have_not_picked_up(onward: Onward) -> 
         await pia.goes_online(60.18, 24.96)
         body = {"driver_ids": [name(world.dedicated), name(world.pool[0])], "reason": "a flat tyre"}
         status, answer = await call(onward, "POST", token, "/drivers/swap", json=body)
-        assert (status, answer["data"]) == (200, [{"delivery_id": made["id"], "ok": True, "code": "", "detail": ""}])
+        moved = [(one["delivery_id"], one["ok"], one["previous_driver_id"]) for one in answer["data"]]
+        assert (status, moved) == (200, [(made["id"], True, name(world.dedicated))])
         assert (await pia.is_offered())["deliveries"] == [made["id"]]
         status, answer = await call(onward, "POST", world.verde.token, "/drivers/swap", json=body)
         assert (status, answer["data"]) == (200, [])

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from geo.travel import CrowFlies, Seconds, TravelTimes, Vehicle
 from kernel.clock import JumpWatch
 from kernel.db import Reason
 from kernel.ids import Kind, parse, show
-from tests.support.people import courier, create_delivery, eventually, until, watcher
+from tests.support.people import Courier, courier, create_delivery, eventually, until, watcher
 from tests.support.server import Onward
 from tests.support.world import Business
 from tracking.live import LivePositions
@@ -469,6 +470,11 @@ async def test_two_dispatchers_on_one_market_cannot_give_one_delivery_twice(onwa
 # --- clocks --------------------------------------------------------------------------------------------------------
 
 
+def _asked_for(driver: Courier, delivery_id: str) -> bool:
+    """What is told of an offer before may still be on its way: look for this one."""
+    return (driver.last("offer") or {"offer": {"deliveries": []}})["offer"]["deliveries"] == [delivery_id]
+
+
 async def test_a_clock_that_is_set_neither_ends_all_offers_nor_lets_them_live(onward: Onward) -> None:
     """Forward or back an hour: each open offer has its term once more, then expires; the phone is told the new end."""
     world, installation = onward.world, onward.installation
@@ -476,8 +482,8 @@ async def test_a_clock_that_is_set_neither_ends_all_offers_nor_lets_them_live(on
     for jump in (HOUR, -HOUR):
         async with courier(onward, world.pool[0]) as pia:
             await pia.goes_online(world.verde.lat, world.verde.lng)
-            await create_delivery(onward, world.verde)
-            first = await pia.is_offered()
+            made = await create_delivery(onward, world.verde)
+            await until(partial(_asked_for, pia, made["id"]), "Pia is asked", pia.changed)
             now = datetime.now(UTC) + jump
             async with db.platform_tx(Reason.OFFER_EXPIRY) as con:
                 assert await offers.restart_terms(con, now, datetime.min.replace(tzinfo=UTC)) == 1
@@ -486,7 +492,6 @@ async def test_a_clock_that_is_set_neither_ends_all_offers_nor_lets_them_live(on
             async with db.platform_tx(Reason.OFFER_EXPIRY) as con:
                 rows = await con.fetch("SELECT expires_at - sent_at AS term, status FROM offers ORDER BY sent_at")
             assert {row["term"] for row in rows} == {timedelta(seconds=30)}
-            assert first["id"]
         await sql(onward, "UPDATE deliveries SET status = 'canceled' WHERE status = 'pending'")
         await sql(onward, "DELETE FROM offer_deliveries")
         await sql(onward, "UPDATE dispatch_decisions SET offer_id = NULL")

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from aiohttp import web
 
-from dispatch import tick
+from dispatch import snapshot
 from kernel import keys
 from kernel.db import Reason
 from kernel.ids import Kind, show
@@ -171,10 +171,12 @@ async def test_what_nobody_can_carry_does_not_keep_new_work_waiting(
     onward: Onward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With room for one job in a tick, the new delivery goes before the one that found nobody."""
-    monkeypatch.setattr(tick, "JOBS_MAX", 1)
+    monkeypatch.setattr(snapshot, "JOBS_MAX", 1)
     old = await create_delivery(onward, onward.world.verde)
     async with watcher(onward, onward.world.admin_token) as board:
-        await board.sees(lambda o: any(d["reason"] for d in o["deliveries"] if d["id"] == old["id"]), "nobody for it")
+        await board.sees(
+            lambda o: any(d["unassigned_reason"] for d in o["deliveries"] if d["id"] == old["id"]), "nobody for it"
+        )
         new = await create_delivery(onward, onward.world.rosso)
         async with courier(onward, onward.world.dedicated) as dora:
             await dora.goes_online(60.169, 24.94)
