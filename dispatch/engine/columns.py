@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dispatch.engine.cost import Priced, Pricer
 from dispatch.engine.problem import NEVER, NOWHERE, Ints, Limits
 
-KEEP_MIN: Final = 6
+KEEP_MIN: Final = 4
 """Drivers that each bundle keeps at first, however little work is allowed."""
 
 

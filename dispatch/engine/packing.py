@@ -19,7 +19,7 @@ from dispatch.engine.relaxation import Relaxation, Relaxed
 
 GAP_FIRST: Final = 8_000.0
 GAP_STEP: Final = 4
-AT_ONCE: Final = 8
+AT_ONCE: Final = 4
 """On the way to a first pick, one in so many of the columns taken in part is taken whole at a time."""
 NEAR_ENOUGH: Final = 0.001
 """A pick is taken when no other can be cheaper by more than this share of what the work costs."""

@@ -138,7 +138,7 @@ class Limits(msgspec.Struct, frozen=True):
     """How much work an answer may take; counted in columns and solver steps, never in wall time, so that it repeats."""
 
     columns_max: int = 4_000
-    rounds: int = 5
+    rounds: int = 4
     solver_work: float = 0.16
     pairs_max: int = 400_000
 

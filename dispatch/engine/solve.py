@@ -25,7 +25,7 @@ from dispatch.engine.relaxation import SolverFailed
 from dispatch.engine.reposition import advise
 from dispatch.engine.verify import verify
 
-DIVE: Final = 4
+DIVE: Final = 2
 """So many steps of the way to a first pick look for columns that are missing there."""
 NEAREST_IN_BIG: Final = 16
 WIDER: Final = 2
