@@ -15,10 +15,13 @@ from onward.travel import TravelFactory
 LEG = (Point(60.17, 24.94), Point(60.18, 24.95), Vehicle.BICYCLE)
 
 
-def kill_the_process() -> None:
+def children() -> set[psutil.Process]:
+    return set(psutil.Process().children())
+
+
+def kill(started: set[psutil.Process]) -> None:
     """kill -9 whatever the planner has started, and see it gone."""
-    children = psutil.Process().children(recursive=True)
-    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    workers = [child for child in started if "spawn_main" in " ".join(child.cmdline())]
     assert workers
     for worker in workers:
         worker.kill()
@@ -28,10 +31,10 @@ def kill_the_process() -> None:
 @pytest.mark.timeout(120)
 async def test_a_process_that_died_idle_is_replaced() -> None:
     """Nobody is waiting for it when it dies; who asks next may be told so once, and then gets his answer."""
-    planner = Planner(TravelFactory(None))
+    planner, there_before = Planner(TravelFactory(None)), children()
     try:
         before = await planner.leg_seconds([LEG])
-        kill_the_process()
+        kill(children() - there_before)
         async with asyncio.timeout(90):
             while True:
                 try:
