@@ -21,7 +21,7 @@ from dispatch.engine.matching import match
 from dispatch.engine.packing import Packing
 from dispatch.engine.plan import Plan, plan_of
 from dispatch.engine.problem import KEPT, Ints, Limits, Problem
-from dispatch.engine.relaxation import SolverFailed
+from dispatch.engine.relaxation import Relaxed, SolverFailed
 from dispatch.engine.reposition import advise
 from dispatch.engine.verify import verify
 
@@ -102,24 +102,27 @@ def _pack(market: Market, columns: Columns, limits: Limits) -> tuple[Columns, In
         saving = more.priced.total - np.where(jobs >= 0, leaving[jobs], 0).sum(axis=1)
         packing.add(saving, np.column_stack((more.driver, np.where(jobs >= 0, drivers + jobs, -1))))
 
-    add(columns)
-    relaxed = best = packing.relax()
-    for _ in range(limits.rounds):
+    def grow(relaxed: Relaxed) -> Relaxed | None:
+        """Return the optimum with the columns that are missing by these prices; None when none are."""
+        nonlocal columns
         more = market.missing(relaxed.row_price[:drivers], relaxed.row_price[drivers:], -0.5)
         if not len(more.driver):
-            break
+            return None
         columns = together(columns, more)
         add(more)
-        relaxed = best = packing.relax()
+        return packing.relax()
+
+    add(columns)
+    best = packing.relax()
+    for _ in range(limits.rounds):
+        if (better := grow(best)) is None:
+            break
+        best = better
+    relaxed = best
     for step in itertools.count():
         if not len(relaxed.parts):
             break
         relaxed = packing.relax(packing.surest(relaxed))
-        if step >= DIVE:
-            continue
-        more = market.missing(relaxed.row_price[:drivers], relaxed.row_price[drivers:], -0.5)
-        if len(more.driver):
-            columns = together(columns, more)
-            add(more)
-            relaxed = packing.relax()
+        if step < DIVE:
+            relaxed = grow(relaxed) or relaxed
     return columns, packing.pick(best, np.flatnonzero(relaxed.value > 0.5), limits.solver_work)
