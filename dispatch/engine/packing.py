@@ -1,6 +1,6 @@
 """The exact pick: each driver at most one column, each job at most once, as cheap as can be.
 
-The linear relaxation (GLOP) is whole by itself on most ticks. Where it is not, CP-SAT picks among the columns that can
+The linear relaxation (GLOP) is whole by itself on many ticks. Where it is not, CP-SAT picks among the columns that can
 still be in an optimum: those whose reduced cost is below the gap that is left. Work is counted in solver steps, so the
 same question gets the same answer.
 """
