@@ -62,7 +62,7 @@ def _case(fixes_per_frame: int, ours: dict[str, Any], echo: dict[str, Any]) -> d
 async def _raw_geoadd(stand: Stand) -> dict[str, Any]:
     """Return what redis-py and Valkey spend on a position when nothing else is done: pipelines of single GEOADDs."""
     redis = connect(stand.redis_url)
-    rounds, chance = 200, random.Random(1)  # noqa: S311 - places, not secrets
+    rounds, chance = 200, random.Random(1)
     before, began = stand.cpu_s()["valkey"], time.process_time()
     for _ in range(rounds):
         pipe = redis.pipeline(transaction=False)

@@ -1,4 +1,4 @@
-"""The load generator: thousands of sockets in one process, as cheap as they can be made, so that the server is measured.
+"""The load generator: thousands of sockets in one process, as cheap as can be, so that it is the server that is measured.
 
 It reads one plan as a line of JSON, connects everybody, says `{"ready":true}`, waits for a line, streams for the
 plan's time, and prints what it saw. Frames are made and read by hand on bare protocols: a library's client would cost
@@ -275,7 +275,7 @@ class Load:
         self._running, self._sent_fixes = True, 0
         bytes_before = sum(socket.bytes_in for socket in self._viewers)
         order = list(range(len(self._drivers)))
-        random.Random(1).shuffle(order)  # noqa: S311 - a spread, not a secret
+        random.Random(1).shuffle(order)
         rate = len(order) * self._plan.frames_per_s
         began, sent = time.monotonic(), 0
         while (passed := time.monotonic() - began) < self._plan.seconds:
@@ -288,7 +288,7 @@ class Load:
         lasted = time.monotonic() - began
         with_acks = self._plan.protocol == "onward"
         deadline = time.monotonic() + 10
-        while with_acks and time.monotonic() < deadline and any(s.durable < s.seq for s in self._drivers):
+        while with_acks and time.monotonic() < deadline and any(s.durable < s.seq for s in self._drivers):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.2)
         latencies = np.asarray(self._latencies_ms or [0.0])

@@ -243,8 +243,8 @@ async def _delivery(con: Connection, operator_id: UUID, business_id: UUID, drive
     )  # fmt: skip
     for place, kind in enumerate(("pickup", "dropoff")):
         await con.execute(
-            """INSERT INTO stops (id, business_id, delivery_id, kind, driver_id, route_position, name, address, lat, lng)
-               VALUES ($1, $2, $3, $4, $5, $6, 'Place', 'Street 1', $7, $8)""",
+            """INSERT INTO stops (id, business_id, delivery_id, kind, driver_id, route_position, name, address,
+                 lat, lng) VALUES ($1, $2, $3, $4, $5, $6, 'Place', 'Street 1', $7, $8)""",
             new_id(), business_id, delivery_id, kind, driver_id, place, LAT + SPAN_DEG, LNG,
         )  # fmt: skip
     return delivery_id
