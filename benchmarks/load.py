@@ -1,4 +1,4 @@
-"""The load generator: thousands of sockets in one process, as cheap as can be, so that it is the server that is measured.
+"""The load generator: thousands of sockets in one process, as cheap as can be, so that the server is what is measured.
 
 It reads one plan as a line of JSON, connects everybody, says `{"ready":true}`, waits for a line, streams for the
 plan's time, and prints what it saw. Frames are made and read by hand on bare protocols: a library's client would cost
