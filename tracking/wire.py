@@ -198,7 +198,19 @@ class Watch(Up, frozen=True, tag="watch"):
     since: Since | None = None
 
 
-ViewerUp = Watch | Pong
+class Look(Up, frozen=True, tag="look"):
+    """What a board's screen shows: `box` is south, west, north, east; movements under `step_m` metres don't matter."""
+
+    box: tuple[
+        Annotated[float, Meta(ge=-90, le=90)],
+        Annotated[float, Meta(ge=-180, le=180)],
+        Annotated[float, Meta(ge=-90, le=90)],
+        Annotated[float, Meta(ge=-180, le=180)],
+    ]
+    step_m: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+
+
+ViewerUp = Watch | Look | Pong
 
 
 class Snapshot(Down, frozen=True, tag="snapshot"):
