@@ -1,8 +1,8 @@
 """What past deliveries teach about the next one: how long rides, kitchens and hand-overs really take.
 
-A ride is the provider's seconds on a line `a + b · t`, times a factor of lately and of the hour of the week. Whatever is
-known of few cases is drawn towards what is known of many, by n / (n + 20), and at the end towards what is shipped: with
-no history nothing changes. The newest counts most. Deterministic: the same lessons in the same order teach the same.
+A ride is the provider's seconds on a line `a + b · t`, times a factor of lately and of the hour of the week. Whatever
+is known of few cases is drawn towards what is known of many, by n / (n + 20), and at the end towards what is shipped:
+with no history nothing changes. The newest counts most. The same lessons in the same order teach the same.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Average(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """Sums for the line through rides, each weighted by 1 / t² so that shares of the time count, the old ones fading."""
+    """Sums for the line through rides, each weighted by 1 / t² (a share of the time counts), the old ones fading."""
 
     w: float = 0.0
     wt: float = 0.0
@@ -126,7 +126,7 @@ class Ride(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """One order of a store, in an hour of the day: how much later than announced it was ready (less than 0: earlier)."""
+    """One order of a store, in an hour of the day: how much later than announced it was ready (earlier, below 0)."""
 
     store_id: UUID
     hour: int
@@ -152,7 +152,7 @@ Lesson = Ride | Readiness | HandOver | Arrival
 
 
 class Learned(msgspec.Struct, frozen=True):
-    """All that one operator's deliveries taught. Keys: `provider/vehicle`; ids of stores, or of businesses for doors."""
+    """All that one operator's deliveries taught. Keys: `provider/vehicle`; ids of stores; ids of businesses."""
 
     travel: dict[str, Travel] = {}
     kitchens: dict[str, Kitchen] = {}

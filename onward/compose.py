@@ -15,6 +15,7 @@ from limits.aio.storage import RedisStorage
 
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
+from dispatch.eta_learner import EtaLearner
 from dispatch.live import LiveFacts
 from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
@@ -96,7 +97,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     ingest = Ingest(redis, fences, clock)
     planner = Planner(travel, speed=clock.speed)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
-    eta = EtaKeeper(db, live, planner, clock, travel.source)
+    eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
     streams = Streams(hub, facts, views)
     door = FrontDoor(db, links, clock)
@@ -124,6 +125,8 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             Replays: Replays(travel),
             Lookout: lookout,
             Planner: planner,
+            EtaKeeper: eta,
+            EtaLearner: learner,
             Ingest: ingest,
             LivePositions: live,
         },
@@ -142,7 +145,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta, numbers, lookout, streams))
+        timers.start(supervisor, timers.timers(db, redis, clock, eta, learner, numbers, lookout, streams))
         yield
         await supervisor.stop()
         planner.close()

@@ -22,8 +22,3 @@ class TravelFactory:
         from onward.maps.store import load_map
 
         return StreetTimes(load_map(self.map_dir).graph)
-
-    @property
-    def source(self) -> str:
-        """The name kept with every ETA."""
-        return CrowFlies.source if self.map_dir is None else StreetTimes.source
