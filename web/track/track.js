@@ -81,7 +81,7 @@ function When({ v }) {
   const [soon, late] = [v.eta.p50, v.eta.p90].map((at) => Math.round((Date.parse(at) - now.value) / 60_000));
   if (late < CLOSE_MIN) return html`<p class="when"><small>${t("arriving")}</small> ${t("any_minute")}</p>`;
   const minutes = late - soon < CLOSE_MIN ? `${late}` : `${Math.max(1, soon)}–${late}`;
-  return html`<p class="when num"><small>${t("arriving")}</small> ${late - soon < CLOSE_MIN ? time(v.eta.p90) : range(v.eta)}</p><p class="num">${t("arriving_in", { range: minutes })}</p>`;
+  return html`<p class="when num"><small>${t("arriving")}</small> ${late - soon < CLOSE_MIN ? time(v.eta.p90) : range(v.eta)}</p><p class="num">${t("arriving_in", { range: minutes })}</p>${v.delayed && html`<p class="delayed">${t("delayed", { time: time(v.promised_at) })}</p>`}`;
 }
 function Progress({ v }) {
   const reached = STEPS.findIndex(([, statuses]) => statuses.includes(v.status));
