@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -84,7 +84,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     db = await Database.connect(settings.database_url, size_max=settings.database_connections_max)
     redis, supervisor = connect(settings.redis_url), Supervisor()
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
-    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))
+    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name), settings.routing_url)
     live, facts, push, fences, hub = (
         LivePositions(redis),
         Facts(redis),
@@ -122,7 +122,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
-            Replays: Replays(travel),
+            Replays: Replays(replace(travel, routing_url="")),  # a day has too many places to ask a server for
             Lookout: lookout,
             Planner: planner,
             EtaKeeper: eta,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from rich.console import Console
 
+from dispatch.accuracy import Outcome, report
 from dispatch.eta import LEARNED, EtaKeeper
 from dispatch.eta_learner import EtaLearner
 from dispatch.eta_lessons import SETTLED_AFTER_S
@@ -23,6 +26,8 @@ from geo.travel import CrowFlies, Vehicle
 from kernel.clock import SystemClock
 from kernel.db import Database, Reason
 from kernel.ids import new_id
+from onward.errors import Refused
+from onward.eta_report import run_report
 from tests.support.people import courier, create_delivery, tracking_token, watcher
 from tests.support.server import Onward
 from tests.support.world import World
@@ -291,3 +296,43 @@ async def test_a_delivery_is_noted_when_it_is_assigned_and_when_it_is_picked_up(
         await eta.refresh()
         async with db.platform_tx(Reason.ADMIN) as con:
             assert await con.fetchval("SELECT eta_source FROM deliveries") == "crow_flies" + LEARNED
+
+
+async def test_a_report_tells_each_how_good_its_arrival_times_were(onward: Onward) -> None:
+    """A business of its own deliveries, an admin of all, a driver not at all; also as a command."""
+    world, db = onward.world, onward.installation.db
+    await brought(db, world, n=3)
+    await learner(db).learn()
+    counts = {}
+    for who in (world.verde.token, world.rosso.token, world.admin_token):
+        async with onward.http.get("/api/v1/dispatch/eta-report?days=2", headers=onward.as_(who)) as reply:
+            counts[who] = (await reply.json())["total"]
+    assert counts[world.verde.token] == counts[world.admin_token]
+    assert counts[world.verde.token]["n"] == 3
+    assert counts[world.verde.token]["bias_s"] == 460 - RIDE_S
+    assert counts[world.rosso.token] is None
+    async with onward.http.get("/api/v1/dispatch/eta-report", headers=onward.as_(world.pool[0].token)) as reply:
+        assert reply.status == 403
+    settings = onward.installation.settings
+    found = await asyncio.to_thread(run_report, settings, 7, None)
+    assert found.total is not None
+    assert found.total.n == 3
+    assert set(found.by_horizon) == {"5-15"}
+    with pytest.raises(Refused, match="no operator Elsewhere"):
+        await asyncio.to_thread(run_report, settings, 7, "Elsewhere")
+
+
+def test_an_empty_report_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing noted, or nothing arrived yet: two things, said apart; a full one has a row for each group."""
+    from onward import eta_report
+
+    said = io.StringIO()
+    monkeypatch.setattr(eta_report, "console", Console(file=said, width=120))
+    eta_report.tell(report(7, 0, []))
+    eta_report.tell(report(7, 4, []))
+    eta_report.tell(report(7, 0, [Outcome(600, 900, 660, "osrm+learned")]))
+    text = said.getvalue()
+    assert "while a driver has them" in text
+    assert "4 estimates wait" in text
+    assert "5-15" in text
+    assert "osrm+learned" in text
