@@ -1,7 +1,7 @@
 """When it will be there: each open delivery's arrival times, told to people only when they change enough to matter.
 
 What was learned corrects each ride, kitchen and hand-over, and past errors the sum. A delivery that will miss its
-promise is told of once, and again when it gets five minutes worse.
+promise is told of once, and again when it gets five minutes worse; one that nobody has, by the rule of `risk`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import msgspec
 from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER, DeliveryStatus
 from dispatch.eta_models import Model, Models
 from dispatch.eta_predictions import Notebook, Prediction
-from dispatch.learning import Stop
+from dispatch.learning import StopKind
 from dispatch.planner import Planner, PlannerAway
+from dispatch.risk import SEEKING, risk_of
 from dispatch.service import public
 from dispatch.worker import LegTimes
 from geo.eta import Eta, Leg, eta_chain, shown_range
@@ -32,7 +33,7 @@ from tracking.live import LivePositions
 CHANGE_MIN_S: Final = 120
 CHANGE_SHARE: Final = 0.2
 WORSE_BY_S: Final = 300
-ARRIVED: Final = {Stop.PICKUP: "arrived_at_pickup", Stop.DROPOFF: "arrived_at_dropoff"}
+ARRIVED: Final = {StopKind.PICKUP: "arrived_at_pickup", StopKind.DROPOFF: "arrived_at_dropoff"}
 UNDER_WAY: Final = BEFORE_PICKUP | {DeliveryStatus.PICKED_UP, DeliveryStatus.EN_ROUTE_TO_DROPOFF}
 """While a delivery is one of these its arrival is to come: it may be noted, and told that it is late."""
 LEARNED: Final = "+learned"
@@ -49,6 +50,11 @@ JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kin
 JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
 WHERE d.status = ANY($1) ORDER BY d.operator_id, d.id
 """
+
+
+_SEEKING: Final = "SELECT * FROM deliveries WHERE status = ANY($1) AND promised_at < $2 ORDER BY id"
+SEEKING_AHEAD_S: Final = 7_200
+"""A promise further away than this is not missed for want of a driver now."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -75,6 +81,8 @@ class EtaKeeper:
         """Look at every delivery under way; return how many arrival times changed for people."""
         async with self._db.platform_tx(Reason.LIVE_ETA, readonly=True) as con:
             rows = await con.fetch(_ACTIVE, [status.value for status in WITH_DRIVER])
+            soon = self._clock.now() + timedelta(seconds=SEEKING_AHEAD_S)
+            seeking = await con.fetch(_SEEKING, [status.value for status in SEEKING], soon)
             models = {row["operator_id"]: await self._models.of(con, row["operator_id"]) for row in _firsts(rows)}
         changed = 0
         for operator_id, model in models.items():
@@ -82,7 +90,27 @@ class EtaKeeper:
                 operator_id, model, [row for row in rows if row["operator_id"] == operator_id]
             )
         self._notebook.forget_all_but({row["id"] for row in rows})
-        return changed
+        return changed + sum([await self._tell_of_nobody(row) for row in seeking])
+
+    async def _tell_of_nobody(self, row: Record) -> bool:
+        """Tell the delay of a delivery without a driver, when even one at the store would be too late."""
+        now, risk = self._clock.now(), risk_of(row)
+        assert risk is not None
+        late_s = _worth_telling(row, round((now - risk["from"]).total_seconds()))
+        if late_s is None:
+            return False
+        async with self._db.platform_tx(Reason.LIVE_ETA) as con:
+            kept = await con.fetchrow(
+                """UPDATE deliveries SET delay_told_s = $3
+                   WHERE id = $1 AND version = $2 AND delay_told_s IS NOT DISTINCT FROM $4 RETURNING *""",
+                row["id"],
+                row["version"],
+                late_s,
+                row["delay_told_s"],
+            )
+            if kept is not None:
+                await emit(con, _delayed(kept, late_s, now))
+        return kept is not None
 
     async def _refresh(self, operator_id: UUID, model: Model, rows: list[Record]) -> int:
         seen = await self._live.positions(operator_id, [row["driver_id"] for row in rows])
@@ -108,14 +136,15 @@ class EtaKeeper:
         noted: list[Prediction] = []
         for stops in routes.values():
             self._walk(model, stops, [next(legs) for _ in stops], times.source, now, told, noted)
-        async with self._db.platform_tx(Reason.LIVE_ETA) as con:
-            await self._notebook.write(con, noted)
+        if noted:
+            async with self._db.platform_tx(Reason.LIVE_ETA) as con:
+                await self._notebook.write(con, noted)
         return sum([await self._keep(one, now) for one in told])
 
     def _walk(
         self,
         model: Model,
-        stops: list[tuple[Record, Stop]],
+        stops: list[tuple[Record, StopKind]],
         legs: list[Leg],
         source: str,
         now: datetime,
@@ -125,12 +154,12 @@ class EtaKeeper:
         """Add what the customers on one driver's route may be told, and what is worth noting of it."""
         estimates = eta_chain(legs)
         corrected = _in_order([model.learned.spread.corrected(estimate) for estimate in estimates])
-        pickups = {row["id"]: eta for (row, kind), eta in zip(stops, corrected, strict=True) if kind is Stop.PICKUP}
+        pickups = {row["id"]: eta for (row, kind), eta in zip(stops, corrected, strict=True) if kind is StopKind.PICKUP}
         source += LEARNED if model.version else ""
         for number, (row, kind) in enumerate(stops):
-            if kind is Stop.PICKUP:
+            if kind is StopKind.PICKUP:
                 continue
-            pickup = None if row["status"] == ARRIVED[Stop.PICKUP] else pickups.get(row["id"])
+            pickup = None if row["status"] == ARRIVED[StopKind.PICKUP] else pickups.get(row["id"])
             told.append(Told(row, pickup, corrected[number], source))
             phase = "to_pickup" if row["status"] in BEFORE_PICKUP else "to_dropoff"
             if row["status"] in UNDER_WAY and self._notebook.wants(row["id"], phase, now):
@@ -140,7 +169,10 @@ class EtaKeeper:
     async def _keep(self, told: Told, now: datetime) -> bool:
         row = told.row
         news = matters(row["eta_dropoff_p50"], now + timedelta(seconds=told.dropoff.p50_s), now)
-        late_s = _worth_telling(row, told.dropoff, now)
+        late_s = None
+        if row["status"] in UNDER_WAY:
+            expected_at = now + timedelta(seconds=told.dropoff.p50_s)
+            late_s = _worth_telling(row, round((expected_at - row["promised_at"]).total_seconds()))
         if not news and late_s is None:
             return False
         pickup_range: tuple[Any, Any] = (None, None) if told.pickup is None else shown_range(now, told.pickup)
@@ -163,9 +195,7 @@ class EtaKeeper:
             if news:
                 await emit(con, _event(EventType.DELIVERY_ETA_CHANGED, kept, now))
             if late_s is not None:
-                expected = dict(zip(("p50", "p90"), dropoff_range, strict=True))
-                data = {"object": public(kept), "late_s": late_s, "expected": expected}
-                await emit(con, _event(EventType.DELIVERY_DELAYED, kept, now, data))
+                await emit(con, _delayed(kept, late_s, now))
         return True
 
 
@@ -177,17 +207,15 @@ def matters(shown: datetime | None, fresh: datetime, now: datetime) -> bool:
     return moved_s > max(CHANGE_MIN_S, CHANGE_SHARE * max(0.0, (shown - now).total_seconds()))
 
 
-def _worth_telling(row: Record, dropoff: Eta, now: datetime) -> int | None:
+def _worth_telling(row: Record, late_s: int) -> int | None:
     """Return how late it will be when that is news: it was in time, or is five minutes worse than was told."""
-    late_s = round((now + timedelta(seconds=dropoff.p50_s) - row["promised_at"]).total_seconds())
-    if late_s <= 0 or row["status"] not in UNDER_WAY:
-        return None
-    return late_s if row["delay_told_s"] is None or late_s > row["delay_told_s"] + WORSE_BY_S else None
+    told_s: int | None = row["delay_told_s"]
+    return late_s if late_s > (0 if told_s is None else told_s + WORSE_BY_S) else None
 
 
 def _learned_legs(
     model: Model,
-    stops: list[tuple[Record, Stop]],
+    stops: list[tuple[Record, StopKind]],
     ways: list[tuple[Point, Point, Vehicle]],
     times: LegTimes,
     now: datetime,
@@ -197,7 +225,7 @@ def _learned_legs(
     for (row, kind), (here, there, vehicle), provider_s in zip(stops, ways, times.seconds, strict=True):
         gone = here == there or row["status"] == ARRIVED[kind]
         travel_s = 0 if gone else learned.ride_s(times.source, vehicle, local, provider_s)
-        if kind is Stop.DROPOFF:
+        if kind is StopKind.DROPOFF:
             yield Leg(travel_s, 0, learned.hand_over_s(kind, row["business_id"]))
             continue
         ready_in_s = 0
@@ -216,21 +244,27 @@ def _in_order(etas: list[Eta]) -> list[Eta]:
     return found
 
 
-def _stops(rows: list[Record]) -> list[tuple[Record, Stop]]:
+def _stops(rows: list[Record]) -> list[tuple[Record, StopKind]]:
     """Return a driver's stops still to serve, in order, each with its delivery."""
-    stops = [(row["q_position"] or 0, row, Stop.DROPOFF) for row in rows]
-    stops += [(row["p_position"] or 0, row, Stop.PICKUP) for row in rows if row["status"] in BEFORE_PICKUP]
-    return [(row, kind) for _, row, kind in sorted(stops, key=lambda s: (s[0], s[2] is Stop.DROPOFF, s[1]["id"]))]
+    stops = [(row["q_position"] or 0, row, StopKind.DROPOFF) for row in rows]
+    stops += [(row["p_position"] or 0, row, StopKind.PICKUP) for row in rows if row["status"] in BEFORE_PICKUP]
+    return [(row, kind) for _, row, kind in sorted(stops, key=lambda s: (s[0], s[2] is StopKind.DROPOFF, s[1]["id"]))]
 
 
-def _place(row: Record, kind: Stop) -> Point:
-    column = "p" if kind is Stop.PICKUP else "q"
+def _place(row: Record, kind: StopKind) -> Point:
+    column = "p" if kind is StopKind.PICKUP else "q"
     return Point(row[f"{column}_lat"], row[f"{column}_lng"])
 
 
 def _firsts(rows: list[Record]) -> list[Record]:
     """Return one row of each operator."""
     return list({row["operator_id"]: row for row in rows}.values())
+
+
+def _delayed(row: Record, late_s: int, now: datetime) -> Event:
+    expected = row["driver_id"] and {"p50": row["eta_dropoff_p50"], "p90": row["eta_dropoff_p90"]}
+    data = {"object": public(row), "late_s": late_s, "expected": expected}
+    return _event(EventType.DELIVERY_DELAYED, row, now, data)
 
 
 def _event(kind: EventType, row: Record, now: datetime, data: dict[str, Any] | None = None) -> Event:

@@ -21,7 +21,7 @@ from dispatch.learning import (
     Lesson,
     Readiness,
     Ride,
-    Stop,
+    StopKind,
     hour_of_week,
     local,
 )
@@ -58,20 +58,12 @@ LEFT JOIN LATERAL (
 ORDER BY d.finished_at, d.id, stop.kind DESC
 """
 
-_ESTIMATES: Final = """
-SELECT p.delivery_id, p.estimate_s, extract(epoch FROM s.arrived_at - p.at)::int AS actual_s
-FROM eta_predictions p
-JOIN deliveries d ON d.business_id = p.business_id AND d.id = p.delivery_id AND d.driver_id = p.driver_id
-JOIN stops s ON s.business_id = p.business_id AND s.delivery_id = p.delivery_id AND s.kind = 'dropoff'
-WHERE p.delivery_id = ANY($1) AND s.arrived_at >= p.at ORDER BY p.at
-"""
-
-_SETTLE: Final = """
-UPDATE eta_predictions p SET actual_s = extract(epoch FROM s.arrived_at - p.at)::int
-FROM deliveries d, stops s
-WHERE p.delivery_id = ANY($1) AND d.business_id = p.business_id AND d.id = p.delivery_id AND d.driver_id = p.driver_id
-  AND s.business_id = p.business_id AND s.delivery_id = p.delivery_id AND s.kind = 'dropoff' AND s.arrived_at >= p.at
-"""
+_CAME = """deliveries d, stops s
+WHERE d.id = ANY($1) AND d.business_id = p.business_id AND d.id = p.delivery_id AND d.driver_id = p.driver_id
+  AND s.business_id = p.business_id AND s.delivery_id = p.delivery_id AND s.kind = 'dropoff' AND s.arrived_at >= p.at"""
+_ACTUAL_S: Final = "extract(epoch FROM s.arrived_at - p.at)::int"
+_ESTIMATES: Final = f"SELECT p.estimate_s, {_ACTUAL_S} AS actual_s FROM eta_predictions p, {_CAME} ORDER BY p.at"
+_SETTLE: Final = f"UPDATE eta_predictions p SET actual_s = {_ACTUAL_S} FROM {_CAME}"
 
 
 class Driving(msgspec.Struct, frozen=True):
@@ -97,7 +89,7 @@ async def finished(con: Connection, operator_id: UUID, now: datetime) -> list[Re
 
 async def estimates(con: Connection, delivery_ids: Sequence[UUID]) -> list[Arrival]:
     """Return what was estimated for these deliveries, with who brought them, and what became of it. Platform path."""
-    return [Arrival(row["estimate_s"], row["actual_s"]) for row in await con.fetch(_ESTIMATES, delivery_ids)]
+    return [Arrival(**row) for row in await con.fetch(_ESTIMATES, delivery_ids)]
 
 
 async def settle(con: Connection, delivery_ids: Sequence[UUID]) -> None:
@@ -151,5 +143,5 @@ def stop_lessons(rows: Sequence[Record]) -> list[Lesson]:
         began = max(row["arrived_at"], ready_at) if at_store else row["arrived_at"]
         seconds = max(0, round((row["done_at"] - began).total_seconds()))
         if seconds <= HAND_OVER_MAX_S:
-            found.append(HandOver(Stop(row["kind"]), at, seconds))
+            found.append(HandOver(StopKind(row["kind"]), at, seconds))
     return found

@@ -108,7 +108,7 @@ class Kitchen(msgspec.Struct, frozen=True):
     hours: dict[int, Average] = {}
 
 
-class Stop(StrEnum):
+class StopKind(StrEnum):
     """Where something is handed over: at a store, or at a business' customers' doors."""
 
     PICKUP = "pickup"
@@ -136,7 +136,7 @@ class Readiness(msgspec.Struct, frozen=True):
 class HandOver(msgspec.Struct, frozen=True):
     """One hand-over at a store, or at a door for a business; in seconds."""
 
-    stop: Stop
+    stop: StopKind
     at: UUID
     seconds: int
 
@@ -156,7 +156,7 @@ class Learned(msgspec.Struct, frozen=True):
 
     travel: dict[str, Travel] = {}
     kitchens: dict[str, Kitchen] = {}
-    hand_overs: dict[Stop, Average] = {}
+    hand_overs: dict[StopKind, Average] = {}
     at_stores: dict[str, Average] = {}
     at_doors: dict[str, Average] = {}
     spread: Spread = Spread()
@@ -173,10 +173,10 @@ class Learned(msgspec.Struct, frozen=True):
             return 0
         return round(kitchen.hours.get(at.hour, Average()).drawn_to(kitchen.late_s.drawn_to(0.0)))
 
-    def hand_over_s(self, stop: Stop, at: UUID | None = None, *, prior_s: int = HAND_OVER_S) -> int:
+    def hand_over_s(self, stop: StopKind, at: UUID | None = None, *, prior_s: int = HAND_OVER_S) -> int:
         """Return how long a hand-over takes at a store, or at the doors of a business; without `at`, anywhere."""
         everywhere = self.hand_overs.get(stop, Average()).drawn_to(prior_s)
-        places = self.at_stores if stop is Stop.PICKUP else self.at_doors
+        places = self.at_stores if stop is StopKind.PICKUP else self.at_doors
         return round(places.get(str(at), Average()).drawn_to(everywhere))
 
 
@@ -184,7 +184,7 @@ def learn(learned: Learned, lessons: Iterable[Lesson]) -> Learned:
     """Return what is known after these lessons, in their order."""
     travel, kitchens = dict(learned.travel), dict(learned.kitchens)
     hand_overs = dict(learned.hand_overs)
-    places = {Stop.PICKUP: dict(learned.at_stores), Stop.DROPOFF: dict(learned.at_doors)}
+    places = {StopKind.PICKUP: dict(learned.at_stores), StopKind.DROPOFF: dict(learned.at_doors)}
     arrivals = []
     for lesson in lessons:
         match lesson:
@@ -206,8 +206,8 @@ def learn(learned: Learned, lessons: Iterable[Lesson]) -> Learned:
         travel=travel,
         kitchens=kitchens,
         hand_overs=hand_overs,
-        at_stores=places[Stop.PICKUP],
-        at_doors=places[Stop.DROPOFF],
+        at_stores=places[StopKind.PICKUP],
+        at_doors=places[StopKind.DROPOFF],
         spread=learned.spread.after(arrivals),
     )
 

@@ -18,7 +18,7 @@ from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER
 from dispatch.engine.candidates import Exclusion
 from dispatch.engine.problem import REACH_MAX_S
 from dispatch.eta_models import Model, Models
-from dispatch.learning import Stop as HandOverAt
+from dispatch.learning import StopKind
 from dispatch.offer import MISSED_MAX
 from dispatch.policy import Policies
 from dispatch.unassigned import OpenCode, UnassignedReason
@@ -233,8 +233,8 @@ async def _question(
         left_out={reason: count for reason, count in left_out.items() if count},
         weights=policies.operator.weights,
         business_weights=policies.weights(),
-        pickup_service_s=model.learned.hand_over_s(HandOverAt.PICKUP, prior_s=STOP_SERVICE_S),
-        dropoff_service_s=model.learned.hand_over_s(HandOverAt.DROPOFF, prior_s=STOP_SERVICE_S),
+        pickup_service_s=model.learned.hand_over_s(StopKind.PICKUP, prior_s=STOP_SERVICE_S),
+        dropoff_service_s=model.learned.hand_over_s(StopKind.DROPOFF, prior_s=STOP_SERVICE_S),
     )
 
 

@@ -16,7 +16,7 @@ from dispatch.eta import LEARNED, EtaKeeper
 from dispatch.eta_learner import EtaLearner
 from dispatch.eta_lessons import SETTLED_AFTER_S
 from dispatch.eta_models import Model, Models
-from dispatch.learning import Stop
+from dispatch.learning import StopKind
 from dispatch.planner import PlannerAway
 from dispatch.service import NewDelivery, Place, create
 from dispatch.worker import LegTimes
@@ -153,7 +153,7 @@ async def test_deliveries_that_ended_teach_rides_kitchens_hand_overs_and_errors(
     assert known.kitchens[str(world.verde.store_id)].late_s.value == pytest.approx(300, abs=1)
     assert known.at_stores[str(world.verde.store_id)].value == pytest.approx(WAIT_S, abs=1)
     assert known.at_doors[str(world.verde.id)].value == pytest.approx(WAIT_S, abs=1)
-    assert known.hand_over_s(Stop.DROPOFF, world.verde.id) > 60
+    assert known.hand_over_s(StopKind.DROPOFF, world.verde.id) > 60
     assert [len(errors) for errors in known.spread.errors] == [0, 4, 0, 0]
     async with db.platform_tx(Reason.ADMIN) as con:
         settled = await con.fetch("SELECT actual_s FROM eta_predictions")
@@ -263,6 +263,22 @@ async def test_a_delay_is_told_once_and_again_when_it_gets_worse(onward: Onward)
         await execute(onward, "UPDATE deliveries SET promised_at = now() - interval '10 minutes'")
         await eta.refresh()
         assert [one["late_s"] > 600 for one in await events(onward)] == [False, True]
+
+
+async def test_a_delivery_that_nobody_has_is_told_to_be_late_before_its_time(onward: Onward) -> None:
+    """When even a driver at the store would be too late: the customer hears it while the promise is still to come."""
+    world, eta = onward.world, onward.installation.parts[EtaKeeper]
+    delivery = await create_delivery(onward, world.rosso)
+    await eta.refresh()
+    assert await events(onward) == []
+    await execute(onward, "UPDATE deliveries SET promised_at = now() + interval '1 minute'")
+    await eta.refresh()
+    await eta.refresh()
+    async with watcher(onward, tracking_token(delivery)) as customer:
+        await customer.sees(lambda o: o["delayed"] and o["eta"] is None, "that it will be late")
+    [told] = await events(onward)
+    assert told["late_s"] > 0
+    assert told["expected"] is None
 
 
 async def test_a_delivery_is_noted_when_it_is_assigned_and_when_it_is_picked_up(onward: Onward) -> None:

@@ -20,7 +20,7 @@ from dispatch.learning import (
     Lesson,
     Readiness,
     Ride,
-    Stop,
+    StopKind,
     hour_of_week,
     learn,
     local,
@@ -43,7 +43,7 @@ def test_with_no_history_nothing_changes(provider_s: int) -> None:
     known = Learned()
     assert known.ride_s("lines", Vehicle.CAR, MONDAY, provider_s) == provider_s
     assert known.ready_late_s(STORE, MONDAY) == 0
-    assert known.hand_over_s(Stop.PICKUP, STORE) == HAND_OVER_S
+    assert known.hand_over_s(StopKind.PICKUP, STORE) == HAND_OVER_S
     estimate = Eta(provider_s, provider_s + 200)
     assert known.spread.corrected(estimate) == estimate
 
@@ -93,10 +93,10 @@ def test_a_kitchen_that_is_late_at_lunch_is_expected_late_at_lunch() -> None:
 
 def test_a_hand_over_is_learned_where_it_happens() -> None:
     """A slow counter is slow; one that nobody knows yet is like the others."""
-    known = learn(Learned(), [HandOver(Stop.PICKUP, STORE, 240)] * 80)
-    assert known.hand_over_s(Stop.PICKUP, STORE) > 200
-    assert HAND_OVER_S < known.hand_over_s(Stop.PICKUP, OTHER) == known.hand_over_s(Stop.PICKUP)
-    assert known.hand_over_s(Stop.DROPOFF, STORE) == HAND_OVER_S
+    known = learn(Learned(), [HandOver(StopKind.PICKUP, STORE, 240)] * 80)
+    assert known.hand_over_s(StopKind.PICKUP, STORE) > 200
+    assert HAND_OVER_S < known.hand_over_s(StopKind.PICKUP, OTHER) == known.hand_over_s(StopKind.PICKUP)
+    assert known.hand_over_s(StopKind.DROPOFF, STORE) == HAND_OVER_S
 
 
 def test_errors_correct_the_estimate_at_their_horizon() -> None:
@@ -129,7 +129,7 @@ def test_what_was_learned_survives_being_kept() -> None:
     lessons = [
         *rides(500, 700, 3),
         Readiness(STORE, 12, 90),
-        HandOver(Stop.DROPOFF, OTHER, 75),
+        HandOver(StopKind.DROPOFF, OTHER, 75),
         Arrival(700, 800),
         *rides(400, 300, 2),
     ]
