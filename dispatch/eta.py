@@ -1,38 +1,33 @@
 """When it will be there: each open delivery's arrival times, told to people only when they change enough to matter.
 
-What was learned corrects each ride, kitchen and hand-over, and past errors the sum. A delivery that will miss its
-promise is told of once, and again when it gets five minutes worse; one that nobody has, by the rule of `risk`.
+What was learned corrects each ride, kitchen and hand-over, and past errors the sum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
+from dispatch import delays
 from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER, DeliveryStatus
 from dispatch.eta_models import Model, Models
 from dispatch.eta_predictions import Notebook, Prediction
 from dispatch.learning import StopKind
 from dispatch.planner import Planner, PlannerAway
-from dispatch.risk import SEEKING, risk_of
-from dispatch.service import public
-from dispatch.worker import LegTimes
 from geo.eta import Eta, Leg, eta_chain, shown_range
 from geo.point import Point
 from geo.travel import Vehicle
 from kernel.clock import Clock
 from kernel.db import Database, Reason, Record
-from kernel.events import Event, EventType, event
+from kernel.events import EventType, event
 from kernel.outbox import emit
 from tracking.live import LivePositions
 
 CHANGE_MIN_S: Final = 120
 CHANGE_SHARE: Final = 0.2
-WORSE_BY_S: Final = 300
 ARRIVED: Final = {StopKind.PICKUP: "arrived_at_pickup", StopKind.DROPOFF: "arrived_at_dropoff"}
 UNDER_WAY: Final = BEFORE_PICKUP | {DeliveryStatus.PICKED_UP, DeliveryStatus.EN_ROUTE_TO_DROPOFF}
 """While a delivery is one of these its arrival is to come: it may be noted, and told that it is late."""
@@ -50,11 +45,6 @@ JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kin
 JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
 WHERE d.status = ANY($1) ORDER BY d.operator_id, d.id
 """
-
-
-_SEEKING: Final = "SELECT * FROM deliveries WHERE status = ANY($1) AND promised_at < $2 ORDER BY id"
-SEEKING_AHEAD_S: Final = 7_200
-"""A promise further away than this is not missed for want of a driver now."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -78,39 +68,23 @@ class EtaKeeper:
         self._notebook = Notebook()
 
     async def refresh(self) -> int:
-        """Look at every delivery under way; return how many arrival times changed for people."""
+        """Look at every open delivery; return for how many people were told something new."""
+        now = self._clock.now()
         async with self._db.platform_tx(Reason.LIVE_ETA, readonly=True) as con:
             rows = await con.fetch(_ACTIVE, [status.value for status in WITH_DRIVER])
-            soon = self._clock.now() + timedelta(seconds=SEEKING_AHEAD_S)
-            seeking = await con.fetch(_SEEKING, [status.value for status in SEEKING], soon)
-            models = {row["operator_id"]: await self._models.of(con, row["operator_id"]) for row in _firsts(rows)}
+            seeking = await delays.seeking(con, now)
+            by_operator: dict[UUID, list[Record]] = {}
+            for row in rows:
+                by_operator.setdefault(row["operator_id"], []).append(row)
+            models = {operator_id: await self._models.of(con, operator_id) for operator_id in by_operator}
         changed = 0
-        for operator_id, model in models.items():
-            changed += await self._refresh(
-                operator_id, model, [row for row in rows if row["operator_id"] == operator_id]
-            )
+        for operator_id, active in by_operator.items():
+            changed += await self._refresh(operator_id, models[operator_id], active)
         self._notebook.forget_all_but({row["id"] for row in rows})
-        return changed + sum([await self._tell_of_nobody(row) for row in seeking])
-
-    async def _tell_of_nobody(self, row: Record) -> bool:
-        """Tell the delay of a delivery without a driver, when even one at the store would be too late."""
-        now, risk = self._clock.now(), risk_of(row)
-        assert risk is not None
-        late_s = _worth_telling(row, round((now - risk["from"]).total_seconds()))
-        if late_s is None:
-            return False
-        async with self._db.platform_tx(Reason.LIVE_ETA) as con:
-            kept = await con.fetchrow(
-                """UPDATE deliveries SET delay_told_s = $3
-                   WHERE id = $1 AND version = $2 AND delay_told_s IS NOT DISTINCT FROM $4 RETURNING *""",
-                row["id"],
-                row["version"],
-                late_s,
-                row["delay_told_s"],
-            )
-            if kept is not None:
-                await emit(con, _delayed(kept, late_s, now))
-        return kept is not None
+        for row, late_s in seeking:
+            async with self._db.platform_tx(Reason.LIVE_ETA) as con:
+                changed += await delays.tell(con, row, late_s, now)
+        return changed
 
     async def _refresh(self, operator_id: UUID, model: Model, rows: list[Record]) -> int:
         seen = await self._live.positions(operator_id, [row["driver_id"] for row in rows])
@@ -131,11 +105,16 @@ class EtaKeeper:
         except PlannerAway:  # what people were told stays; the dispatcher raises the alert
             return 0
         now = self._clock.now()
-        legs = _learned_legs(model, [stop for stops in routes.values() for stop in stops], ways, times, now)
+        local = model.local(now)
+        rides = iter(
+            0 if here == there else model.learned.ride_s(times.source, vehicle, local, provider_s)
+            for (here, there, vehicle), provider_s in zip(ways, times.seconds, strict=True)
+        )
         told: list[Told] = []
         noted: list[Prediction] = []
         for stops in routes.values():
-            self._walk(model, stops, [next(legs) for _ in stops], times.source, now, told, noted)
+            legs = [_leg(model, stop, next(rides), now, first=number == 0) for number, stop in enumerate(stops)]
+            self._walk(model, stops, legs, times.source, now, told, noted)
         if noted:
             async with self._db.platform_tx(Reason.LIVE_ETA) as con:
                 await self._notebook.write(con, noted)
@@ -167,16 +146,12 @@ class EtaKeeper:
                 noted.append(Prediction.of(row, phase, now, source, *made))
 
     async def _keep(self, told: Told, now: datetime) -> bool:
-        row = told.row
-        news = matters(row["eta_dropoff_p50"], now + timedelta(seconds=told.dropoff.p50_s), now)
-        late_s = None
-        if row["status"] in UNDER_WAY:
-            expected_at = now + timedelta(seconds=told.dropoff.p50_s)
-            late_s = _worth_telling(row, round((expected_at - row["promised_at"]).total_seconds()))
+        row, expected_at = told.row, now + timedelta(seconds=told.dropoff.p50_s)
+        news = matters(row["eta_dropoff_p50"], expected_at, now)
+        late_s = delays.worth_telling(row, expected_at) if row["status"] in UNDER_WAY else None
         if not news and late_s is None:
             return False
         pickup_range: tuple[Any, Any] = (None, None) if told.pickup is None else shown_range(now, told.pickup)
-        dropoff_range = shown_range(now, told.dropoff)
         async with self._db.platform_tx(Reason.LIVE_ETA) as con:
             kept = await con.fetchrow(
                 """UPDATE deliveries SET eta_pickup_p50 = $3, eta_pickup_p90 = $4, eta_dropoff_p50 = $5,
@@ -185,7 +160,7 @@ class EtaKeeper:
                 row["id"],
                 row["version"],
                 *pickup_range,
-                *dropoff_range,
+                *shown_range(now, told.dropoff),
                 told.source,
                 late_s,
                 row["delay_told_s"],
@@ -193,9 +168,19 @@ class EtaKeeper:
             if kept is None:
                 return False
             if news:
-                await emit(con, _event(EventType.DELIVERY_ETA_CHANGED, kept, now))
+                await emit(
+                    con,
+                    event(
+                        EventType.DELIVERY_ETA_CHANGED,
+                        at=now,
+                        operator_id=row["operator_id"],
+                        business_id=row["business_id"],
+                        subject=row["id"],
+                        sequence=row["version"],
+                    ),
+                )
             if late_s is not None:
-                await emit(con, _delayed(kept, late_s, now))
+                await emit(con, delays.delayed(kept, late_s, now))
         return True
 
 
@@ -207,32 +192,17 @@ def matters(shown: datetime | None, fresh: datetime, now: datetime) -> bool:
     return moved_s > max(CHANGE_MIN_S, CHANGE_SHARE * max(0.0, (shown - now).total_seconds()))
 
 
-def _worth_telling(row: Record, late_s: int) -> int | None:
-    """Return how late it will be when that is news: it was in time, or is five minutes worse than was told."""
-    told_s: int | None = row["delay_told_s"]
-    return late_s if late_s > (0 if told_s is None else told_s + WORSE_BY_S) else None
-
-
-def _learned_legs(
-    model: Model,
-    stops: list[tuple[Record, StopKind]],
-    ways: list[tuple[Point, Point, Vehicle]],
-    times: LegTimes,
-    now: datetime,
-) -> Iterator[Leg]:
-    """Return each stop's leg: what the provider says, as what was learned corrects it."""
-    local, learned = model.local(now), model.learned
-    for (row, kind), (here, there, vehicle), provider_s in zip(stops, ways, times.seconds, strict=True):
-        gone = here == there or row["status"] == ARRIVED[kind]
-        travel_s = 0 if gone else learned.ride_s(times.source, vehicle, local, provider_s)
-        if kind is StopKind.DROPOFF:
-            yield Leg(travel_s, 0, learned.hand_over_s(kind, row["business_id"]))
-            continue
-        ready_in_s = 0
-        if row["was_ready_at"] is None:
-            late_s = learned.ready_late_s(row["store_id"], model.local(row["ready_at"]))
-            ready_in_s = round((row["ready_at"] - now).total_seconds()) + late_s
-        yield Leg(travel_s, ready_in_s, learned.hand_over_s(kind, row["store_id"]))
+def _leg(model: Model, stop: tuple[Record, StopKind], ride_s: int, now: datetime, *, first: bool) -> Leg:
+    """Return a stop's leg; at the first stop of a route the driver may have arrived."""
+    row, kind = stop
+    learned, travel_s = model.learned, 0 if first and row["status"] == ARRIVED[kind] else ride_s
+    if kind is StopKind.DROPOFF:
+        return Leg(travel_s, 0, learned.hand_over_s(kind, row["business_id"]))
+    ready_in_s = 0
+    if row["was_ready_at"] is None:
+        late_s = learned.ready_late_s(row["store_id"], model.local(row["ready_at"]))
+        ready_in_s = round((row["ready_at"] - now).total_seconds()) + late_s
+    return Leg(travel_s, ready_in_s, learned.hand_over_s(kind, row["store_id"]))
 
 
 def _in_order(etas: list[Eta]) -> list[Eta]:
@@ -254,26 +224,3 @@ def _stops(rows: list[Record]) -> list[tuple[Record, StopKind]]:
 def _place(row: Record, kind: StopKind) -> Point:
     column = "p" if kind is StopKind.PICKUP else "q"
     return Point(row[f"{column}_lat"], row[f"{column}_lng"])
-
-
-def _firsts(rows: list[Record]) -> list[Record]:
-    """Return one row of each operator."""
-    return list({row["operator_id"]: row for row in rows}.values())
-
-
-def _delayed(row: Record, late_s: int, now: datetime) -> Event:
-    expected = row["driver_id"] and {"p50": row["eta_dropoff_p50"], "p90": row["eta_dropoff_p90"]}
-    data = {"object": public(row), "late_s": late_s, "expected": expected}
-    return _event(EventType.DELIVERY_DELAYED, row, now, data)
-
-
-def _event(kind: EventType, row: Record, now: datetime, data: dict[str, Any] | None = None) -> Event:
-    return event(
-        kind,
-        at=now,
-        operator_id=row["operator_id"],
-        business_id=row["business_id"],
-        subject=row["id"],
-        sequence=row["version"],
-        data=data,
-    )

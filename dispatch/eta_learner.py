@@ -14,7 +14,7 @@ from dispatch.planner import Planner, PlannerAway
 from geo.point import as_array
 from geo.travel import CrowFlies
 from kernel.clock import Clock
-from kernel.db import Database, Reason
+from kernel.db import AWAY, Database, Reason
 from kernel.log import get_logger
 from tracking.driven import driven
 
@@ -34,7 +34,17 @@ class EtaLearner:
         """Learn from one batch of each operator; return from how many deliveries."""
         async with self._db.platform_tx(Reason.LIVE_ETA, readonly=True) as con:
             operators = [row["id"] for row in await con.fetch("SELECT id FROM operators ORDER BY id")]
-        return sum([await self._learn(operator_id) for operator_id in operators])
+        return sum([await self._survive(operator_id) for operator_id in operators])
+
+    async def _survive(self, operator_id: UUID) -> int:
+        """Learn; what goes wrong with one operator is told and does not reach the others."""
+        try:
+            return await self._learn(operator_id)
+        except AWAY:
+            raise  # the database is away for everybody
+        except Exception as error:
+            log.error("eta_learning_failed", operator_id=str(operator_id), exc_info=error)
+            return 0
 
     async def _learn(self, operator_id: UUID) -> int:
         now = self._clock.now()

@@ -19,8 +19,10 @@ DAYS_MAX: Final = 60
 """So long estimates are kept."""
 
 _NOTED: Final = """
-SELECT source, p50_s, p90_s, actual_s FROM eta_predictions
-WHERE operator_id = $1 AND at > $2 AND ($3::uuid IS NULL OR business_id = $3)
+SELECT p.source, p.p50_s, p.p90_s, p.actual_s
+FROM eta_predictions p JOIN deliveries d ON d.business_id = p.business_id AND d.id = p.delivery_id
+WHERE p.operator_id = $1 AND p.at > $2 AND ($3::uuid IS NULL OR p.business_id = $3)
+  AND (p.actual_s IS NOT NULL OR NOT d.eta_learned AND d.status NOT IN ('canceled', 'failed', 'returning', 'returned'))
 """
 
 
