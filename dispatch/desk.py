@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 from dispatch import offers, service
 from kernel import ids
 from kernel.access import Principal
@@ -34,14 +36,14 @@ class Desk:
         self._clock = clock
 
     async def state(self, principal: Principal) -> dict[str, Any]:
-        """Return the driver, his open offers and his route."""
+        """Return the driver, his open offers and his route; times as text, in both encodings."""
         driver_id = principal.driver()
         async with self._db.driver_tx(driver_id, readonly=True) as con:
             driver = one(await con.fetchrow("SELECT * FROM driver_profiles WHERE id = $1", driver_id), "driver")
             open_offers = await offers.open_for(con, driver_id, self._clock.now())
             version, stops, _ = await route_of(con, driver_id)
             notices = await _notices(con, driver_id, self._clock.now())
-        return {
+        state = {
             "driver": {
                 "id": show(Kind.DRIVER, driver_id),
                 "name": driver["name"],
@@ -52,6 +54,8 @@ class Desk:
             "route": {"version": version, "stops": stops},
             "notices": notices,
         }
+        plain: dict[str, Any] = msgspec.to_builtins(state)
+        return plain
 
     async def act(self, principal: Principal, action: DriverAction) -> None:
         """Carry out an action once; raises its refusal, the same one each time it is asked."""

@@ -306,24 +306,3 @@ class Streams:
 def _offset(frame: Frame) -> int:
     message = frame.message
     return message.offset if isinstance(message, Delta) else -1
-
-
-def snapshot_after(view: dict[str, Any], changes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return an object with a delta's changes applied: what every client does with a delta.
-
-    Law: a snapshot with all later deltas applied equals a fresh snapshot (but for `server_time` and `numbers`, which
-    are of the moment).
-    """
-    for change in changes:
-        if change["kind"] == "tracking":
-            view = change
-            continue
-        for name, kind in (("deliveries", "delivery"), ("drivers", "driver"), ("stores", "store"), ("alerts", "alert")):
-            if change["kind"] in (kind, "gone"):
-                rest = [item for item in view[name] if item["id"] != change["id"]]
-                old = next((item for item in view[name] if item["id"] == change["id"]), None)
-                if change["kind"] == kind:
-                    newer = old is None or change.get("version", 0) >= old.get("version", 0)
-                    rest.append(change if newer else old)
-                view = {**view, name: sorted(rest, key=lambda item: str(item["id"]))}
-    return view

@@ -7,7 +7,6 @@ import contextlib
 import io
 import math
 import random
-import time
 from datetime import datetime
 from typing import Any, Final
 
@@ -76,8 +75,9 @@ class Courier:
         self._offline_until = 0.0
         self._socket: asyncio.Task[None] | None = None
         self._answers: set[asyncio.Task[None]] = set()
-        device = f"sim-{access.id[-12:]}-{time.time_ns():x}"
-        self.client = DriverClient(url, access.token, device, self._hear, now_ms=clock.now_ms)
+        self.acked_fixes: list[int] = []
+        """The device time of every acknowledged fix, in milliseconds."""
+        self.client = DriverClient(url, access.token, on_message=self._hear, on_acked=self._acked, now_ms=clock.now_ms)
 
     async def live(self) -> None:
         """Go on line and work until cancelled."""
@@ -158,6 +158,9 @@ class Courier:
                 self._socket = None
         elif self._saved and self._random.random() < DUPLICATE_PER_TICK:
             self._saved.append(self._saved[-1])
+
+    def _acked(self, frame: Message) -> None:
+        self.acked_fixes += [fix["t"] for fix in frame.get("fixes", ())]
 
     def _fix(self) -> Message:
         east, north = (NOISE_MEMORY * n + self._random.gauss(0, NOISE_M * (1 - NOISE_MEMORY**2)) for n in self._noise)

@@ -124,18 +124,15 @@ class Watcher:
     def __init__(self, onward: Onward, token: str) -> None:
         self.changed = asyncio.Event()
         self.messages: list[Message] = []
-        self.object: dict[str, Any] = {}
         self.client = ViewerClient(onward.url, token, self._hear)
 
     def _hear(self, message: Message) -> None:
-        from tracking.streams import snapshot_after
-
         self.messages.append(message)
-        if message["type"] == "snapshot":
-            self.object = message["object"]
-        elif message["type"] == "delta":
-            self.object = snapshot_after(self.object, message["changes"])
         self.changed.set()
+
+    @property
+    def object(self) -> dict[str, Any]:
+        return self.client.object
 
     async def sees(self, condition: Callable[[dict[str, Any]], Any], what: str) -> Any:
         return await until(lambda: self.object and condition(self.object), what, self.changed)

@@ -233,8 +233,8 @@ async def test_a_text_that_cannot_be_kept_stops_neither_the_batch_nor_the_socket
     """A NUL in a source or an action id, an absurd time: the neighbour's history goes on, the socket too."""
     async with courier(onward, onward.world.pool[0]) as odd, courier(onward, onward.world.pool[1]) as neighbour:
         await odd.client.send_fixes([fix(src="a\0b")])
-        await odd.client._keep({"type": "availability", "id": "x\0", "t": 1, "state": "available"})
-        await odd.client._keep({"type": "availability", "id": "y", "t": 2**53, "state": "available"})
+        await odd.client.act("availability", id="x\0", t=1, state="available")
+        await odd.client.act("availability", id="y", t=2**53, state="available")
         await odd.client.all_acked()
         await neighbour.is_at(60.17, 24.94)
         assert [nack["code"] for nack in odd.client.nacks] == ["validation_failed"]
