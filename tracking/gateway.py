@@ -161,7 +161,7 @@ class DriverSocket:
         self._session = DriverSession(durable)
         await gateway.push.take_over(driver_id, hello.device_id, self._id)
         await gateway.hub.subscribe(keys.driver_channel(driver_id), self._on_notice, self._on_missed)
-        state = await gateway.desk.state(principal)
+        state = await gateway.desk.state(principal, hello.last_event)
         now_ms = gateway.clock.now_ms()
         if hello.clock_ms and abs(hello.clock_ms - now_ms) > CLOCK_SKEW_TOLD_MS:
             log.info("device_clock_off", driver=driver_id.hex, by_ms=hello.clock_ms - now_ms)

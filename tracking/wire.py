@@ -53,7 +53,9 @@ class WireFix(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class Hello(Up, frozen=True, tag="hello"):
-    """First frame of a driver: who, on what device, and how far the server had acknowledged."""
+    """First frame of a driver: who, on what device, and how far he is: the highest `seq` that he knows is durable, and
+    the newest `message` he has.
+    """
 
     token: Token
     device_id: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -111,14 +113,25 @@ class AvailabilityAction(Up, frozen=True, tag="availability"):
     state: Literal["available", "on_break", "offline"]
 
 
+class MessageAction(Up, frozen=True, tag="message"):
+    """The driver wrote to the desk, or to the customer, about a delivery he has."""
+
+    seq: Seq
+    id: ShortText
+    t: Millis
+    delivery_id: ShortText
+    text: Annotated[str, Meta(max_length=4_000)]
+    channel: Literal["desk", "customer"] = "desk"
+
+
 class Pong(Up, frozen=True, tag="pong"):
     """Answer to `ping`."""
 
     t: Millis = 0
 
 
-DriverAction = OfferReply | StatusAction | ProofRef | AvailabilityAction
-DriverUp = Hello | Fixes | OfferReply | StatusAction | ProofRef | AvailabilityAction | Pong
+DriverAction = OfferReply | StatusAction | ProofRef | AvailabilityAction | MessageAction
+DriverUp = Hello | Fixes | DriverAction | Pong
 
 # --- driver socket, down -----------------------------------------------------------------------------------------
 
@@ -167,6 +180,18 @@ class Route(Down, frozen=True, tag="route"):
 
     version: int
     stops: list[dict[str, Any]]
+
+
+class DriverMessage(Down, frozen=True, tag="message"):
+    """Somebody wrote to the driver: the desk, or the customer. `at` is RFC 3339."""
+
+    id: str
+    delivery_id: str
+    channel: Literal["desk", "customer"]
+    sender: Literal["driver", "desk", "customer"]
+    name: str
+    text: str
+    at: str
 
 
 class Config(Down, frozen=True, tag="config"):
@@ -235,7 +260,7 @@ class Numbers(Down, frozen=True, tag="numbers"):
     numbers: dict[str, Any]
 
 
-DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Route | Config | Ping
+DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Route | DriverMessage | Config | Ping
 ViewerDown = Snapshot | Delta | Resumed | Positions | Numbers | Nack | Ping
 
 # --- close codes -------------------------------------------------------------------------------------------------
