@@ -131,6 +131,10 @@ export default {
   link_wrong: "This link does not work", link_wrong_hint: "It may be incomplete, or the delivery ended more than a day ago. Open it again from your message.",
   track_silent: "The server can't be reached", track_silent_hint: "This page opens by itself as soon as you are on line.",
 
+  messages: "Messages", you: "You", send: "Send", write_hint: "Write a message", with_customer: "with the customer",
+  write_driver: "Messages with {name}", write_courier: "Messages with your courier", nothing_written: "Nothing was written yet.",
+  write_courier_hint: "Is something hard to find? Write to your courier. Neither sees the other's number.",
+
   add: "Add {name}", less: "One {name} less", basket: "Basket", basket_empty: "Your basket is empty",
   basket_empty_hint: "Choose something good from the menu.", see_basket: "See basket", menu: "Menu", other_dishes: "More",
   sold_out: "Sold out", your_name: "Your name", phone: "Telephone", phone_hint: "With the country code, like +358 40 123 4567",

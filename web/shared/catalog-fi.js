@@ -129,6 +129,10 @@ export default {
   link_wrong: "Linkki ei toimi", link_wrong_hint: "Se voi olla vajaa, tai toimituksesta on yli vuorokausi. Avaa se uudelleen viestistäsi.",
   track_silent: "Palvelimeen ei saada yhteyttä", track_silent_hint: "Sivu avautuu itsestään, kun olet taas verkossa.",
 
+  messages: "Viestit", you: "Sinä", send: "Lähetä", write_hint: "Kirjoita viesti", with_customer: "asiakkaan kanssa",
+  write_driver: "Viestit: {name}", write_courier: "Viestit kuljettajan kanssa", nothing_written: "Viestejä ei vielä ole.",
+  write_courier_hint: "Onko jotain vaikea löytää? Kirjoita kuljettajalle. Kumpikaan ei näe toisen numeroa.",
+
   add: "Lisää {name}", less: "Yksi {name} vähemmän", basket: "Ostoskori", basket_empty: "Ostoskorisi on tyhjä",
   basket_empty_hint: "Valitse listalta jotain hyvää.", see_basket: "Ostoskoriin", menu: "Lista", other_dishes: "Muut",
   sold_out: "Loppu", your_name: "Nimesi", phone: "Puhelin", phone_hint: "Maatunnuksella, kuten +358 40 123 4567",

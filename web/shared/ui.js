@@ -77,3 +77,6 @@ export async function api(token, path, { body, headers, ...options } = {}) {
   if (!reply.ok) throw Object.assign(new Error(words), { problem: answer });
   return answer;
 }
+
+// A key for one request: sent again with it, it is done once.
+export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
