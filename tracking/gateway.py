@@ -45,12 +45,14 @@ from tracking.wire import (
     Fixes,
     Hello,
     Nack,
+    Ping,
     Pong,
     Welcome,
 )
 
 HELLO_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
+PING_AFTER_S: Final = 60.0
 IDLE_MAX_S: Final = 300.0
 BUFFER_BYTES_MAX: Final = 1024 * 1024
 ACTION_WAIT_MAX_S: Final = 30.0
@@ -229,12 +231,14 @@ class DriverSocket:
                 await self._act(message)
 
     def _watch_idle(self) -> None:
-        """Close when nothing was said for long; looks again when that could be."""
-        left_s = self._heard_at_s + IDLE_MAX_S - self._loop.time()
-        if left_s <= 0:
+        """Ask a silent phone whether it is there; close when it says nothing for long."""
+        silent_s = self._loop.time() - self._heard_at_s
+        if silent_s >= IDLE_MAX_S:
             self._gateway.close_soon(self, CLOSE_IDLE)
-        else:
-            self._idle_timer = self._loop.call_later(left_s, self._watch_idle)
+            return
+        if silent_s >= PING_AFTER_S:
+            self._send(Ping(self._gateway.clock.now_ms()))
+        self._idle_timer = self._loop.call_later(PING_AFTER_S - silent_s % PING_AFTER_S, self._watch_idle)
 
     def _take_fixes(self, message: Fixes) -> None:
         try:

@@ -21,6 +21,7 @@ from tracking.wire import (
     CLOSE_BAD_FRAME,
     CLOSE_BAD_TOKEN,
     CLOSE_EXPIRED,
+    CLOSE_FINISHED,
     CLOSE_FORBIDDEN,
     CLOSE_GOING_AWAY,
     CLOSE_IDLE,
@@ -28,6 +29,7 @@ from tracking.wire import (
     JSON_SUBPROTOCOL,
     SUBPROTOCOLS,
     VIEWER_CODECS,
+    Closed,
     Codec,
     Nack,
     Since,
@@ -97,7 +99,7 @@ class EventStreamOutlet:
 
     async def close(self, code: int) -> None:
         """End the stream; the code goes as a last event."""
-        await self.send(b'{"type":"closed","code":%d}' % code)
+        await self.send(self.codec.encode(Closed(code)))
         self.closed.set()
 
 
@@ -198,7 +200,7 @@ class ViewerGateway:
             await outlet.close(CLOSE_BAD_FRAME)
         except Problem as problem:
             await outlet.send(outlet.codec.encode(Nack(0, problem.code, False, problem.detail)))
-            codes = {"token_expired": CLOSE_EXPIRED, "forbidden": CLOSE_FORBIDDEN, "not_found": CLOSE_FORBIDDEN}
+            codes = {"token_expired": CLOSE_EXPIRED, "forbidden": CLOSE_FORBIDDEN, "not_found": CLOSE_FINISHED}
             await outlet.close(codes.get(problem.code, CLOSE_BAD_TOKEN))
         except (*AWAY, *database.AWAY):
             await outlet.close(CLOSE_GOING_AWAY)

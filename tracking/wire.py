@@ -223,9 +223,6 @@ class Watch(Up, frozen=True, tag="watch"):
     since: Since | None = None
 
 
-ViewerUp = Watch | Pong
-
-
 class Snapshot(Down, frozen=True, tag="snapshot"):
     """The whole object as of `offset`. `object.kind` is `board` or `tracking`."""
 
@@ -254,6 +251,12 @@ class Positions(Down, frozen=True, tag="positions"):
     positions: list[tuple[str, float, float, float | None, float | None, int]]
 
 
+class Closed(Down, frozen=True, tag="closed"):
+    """Last event of a stream of Server-Sent Events, which has no close code of its own."""
+
+    code: int
+
+
 class Numbers(Down, frozen=True, tag="numbers"):
     """A board's numbers, every few seconds. Latest wins: they replace `object.numbers` and are not numbered."""
 
@@ -261,7 +264,7 @@ class Numbers(Down, frozen=True, tag="numbers"):
 
 
 DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Route | DriverMessage | Config | Ping
-ViewerDown = Snapshot | Delta | Resumed | Positions | Numbers | Nack | Ping
+ViewerDown = Snapshot | Delta | Resumed | Positions | Numbers | Nack | Closed
 
 # --- close codes -------------------------------------------------------------------------------------------------
 # 4000-4099: reconnect with back-off. 4100-4199: get a new token first. 4200-4299: stop, do not reconnect.
@@ -275,6 +278,19 @@ CLOSE_TAKEN_OVER: Final = 4200
 CLOSE_BAD_FRAME: Final = 4201
 CLOSE_FORBIDDEN: Final = 4202
 CLOSE_FINISHED: Final = 4203
+
+CLOSE_CODES: Final = {
+    CLOSE_GOING_AWAY: "The server is stopping, or lost touch with its store.",
+    CLOSE_TOO_SLOW: "What waits for this viewer grew past the bound.",
+    CLOSE_IDLE: "Nothing was said for too long.",
+    CLOSE_BAD_TOKEN: "The token is not known.",
+    CLOSE_EXPIRED: "The token has expired.",
+    CLOSE_TAKEN_OVER: "The same device opened another socket.",
+    CLOSE_BAD_FRAME: "A frame could not be read; a `nack` before it says why.",
+    CLOSE_FORBIDDEN: "This token may not do this.",
+    CLOSE_FINISHED: "There is nothing behind this link any more.",
+}
+"""What each code means; its range says what to do."""
 
 
 class Codec:
@@ -297,4 +313,4 @@ class Codec:
 
 
 DRIVER_CODECS: Final = {name: Codec(name, DriverUp) for name in SUBPROTOCOLS}
-VIEWER_CODECS: Final = {name: Codec(name, ViewerUp) for name in SUBPROTOCOLS}
+VIEWER_CODECS: Final = {name: Codec(name, Watch) for name in SUBPROTOCOLS}

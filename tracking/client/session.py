@@ -128,9 +128,6 @@ class _Side:
         self.state, act = row
         return act(self, message)
 
-    def _pong(self, ping: Message) -> list[Effect]:
-        return [Send({"type": "pong", "t": ping["t"]})]
-
     def _lost(self, _: Message) -> list[Effect]:
         after_s = self._backoff_s * (0.5 + self._random())
         self._backoff_s = min(self._backoff_s * 2, self._limits.backoff_max_s)
@@ -140,7 +137,6 @@ class _Side:
         return [Stop(closed["code"], closed["reason"])]
 
     table: ClassVar[Mapping[tuple[State, str], tuple[State, Callable[..., list[Effect]]]]] = {
-        (State.LIVE, "ping"): (State.LIVE, _pong),
         (State.AWAY, "lost"): (State.AWAY, _lost),
         (State.GREETING, "lost"): (State.AWAY, _lost),
         (State.LIVE, "lost"): (State.AWAY, _lost),
@@ -271,6 +267,9 @@ class DriverSession(_Side):
         self._pausing = True
         return [WakeAfter(self._limits.resend_after_s)]
 
+    def _pong(self, ping: Message) -> list[Effect]:
+        return [Send({"type": "pong", "t": ping["t"]})]
+
     def _note(self, message: Message) -> list[Effect]:
         self._last_event = max(self._last_event, message["id"])
         return []
@@ -283,6 +282,7 @@ class DriverSession(_Side):
         (State.LIVE, "ack"): (State.LIVE, _ack),
         (State.LIVE, "nack"): (State.LIVE, _nack),
         (State.LIVE, "message"): (State.LIVE, _note),
+        (State.LIVE, "ping"): (State.LIVE, _pong),
     }
 
 
