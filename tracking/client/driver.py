@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final
 
@@ -14,7 +13,7 @@ from tracking.client.connection import MSGPACK, Connection
 from tracking.client.session import DriverSession, Effect, Forget, Keep, Limits, Message, WakeAfter
 from tracking.client.store import MemoryStore, Store
 
-NACKS_KEPT: Final = 1_000
+NACKS_KEPT: Final = 100
 
 
 def _wall_ms() -> int:
@@ -59,7 +58,7 @@ class DriverClient(Connection):
         """Readings for which there was no room."""
         self.rejected: dict[str, int] = {}
         """Readings that the server did not take, by reason."""
-        self.nacks: deque[Message] = deque(maxlen=NACKS_KEPT)
+        self.nacks: list[Message] = []
         """The last frames that were refused for good."""
         self._look()
 
@@ -91,7 +90,7 @@ class DriverClient(Connection):
             for reason, count in message.get("rejected", {}).items():
                 self.rejected[reason] = self.rejected.get(reason, 0) + count
         elif message["type"] == "nack" and not message["retry"]:
-            self.nacks.append(message)
+            self.nacks = [*self.nacks[1 - NACKS_KEPT :], message]
         super()._hear(message)
         self._look()
 
