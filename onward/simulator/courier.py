@@ -30,6 +30,7 @@ NOISE_M: Final = 4.0
 NOISE_MEMORY: Final = 0.9
 ACCEPTS: Final = 0.92
 IGNORES: Final = 0.03
+WRITES: Final = 0.2
 DROPOUT_PER_TICK: Final = 1 / 240
 OFFLINE_PER_TICK: Final = 1 / 300
 DUPLICATE_PER_TICK: Final = 1 / 200
@@ -231,6 +232,8 @@ class Courier:
             return
         if not stop["status"].startswith("arrived"):
             await self._report(delivery, "arrived_at_pickup" if pickup else "arrived_at_dropoff")
+            if not pickup and self._random.random() < WRITES:
+                await self.client.act("message", delivery_id=delivery, channel="customer", text="I am at the door")
         until_ms = self._clock.now_ms() + round(self._random.uniform(4_000, 12_000))
         if pickup:
             until_ms = max(until_ms, to_ms(datetime.fromisoformat(stop["ready_at"])))
