@@ -71,7 +71,6 @@ class Courier:
         self._noise = (0.0, 0.0)
         self._stops: list[dict[str, Any]] = []
         self._route_version = -1
-        self._saved: list[Message] = []
         self._silent_until = 0.0
         self._offline_until = 0.0
         self._socket: asyncio.Task[None] | None = None
@@ -97,11 +96,10 @@ class Courier:
             await asyncio.gather(phone, return_exceptions=True)
 
     async def come_home(self) -> None:
-        """Send what is still saved and wait until all of it is acknowledged."""
+        """Wait until all that is kept is acknowledged."""
         self._silent_until = self._offline_until = 0.0
         if self._socket is None or self._socket.done():
             self._connect()
-        await self._flush()
         await self.client.all_acked()
 
     async def hang_up(self) -> None:
@@ -123,27 +121,23 @@ class Courier:
             self._ledger.error(f"driver socket refused: {refused}")
 
     async def _phone(self) -> None:
-        """Take a fix now and again; send it, save it, or miss it."""
+        """Take a fix now and again, or miss it; what is taken off line waits in the client."""
         while True:
             now = asyncio.get_running_loop().time()
             if self._faults:
                 await self._misbehave(now)
+            if now >= self._offline_until and self._socket is None:
+                self._connect()
             if now >= self._silent_until:
-                self._saved.append(self._fix())
-            if now >= self._offline_until:
-                if self._socket is None:
-                    self._connect()
-                await self._flush()
+                await self._send_fix()
             await asyncio.sleep(self._fix_every_s)
 
-    async def _flush(self) -> None:
-        if not self._saved:
-            return
-        fixes, self._saved = self._saved, []
-        if len(fixes) == 1:
-            self._ledger.fix_sent(self._access.id, fixes[0]["t"])
-        for start in range(0, len(fixes), 100):
-            await self.client.send_fixes(fixes[start : start + 100])
+    async def _send_fix(self) -> None:
+        fix = self._fix()
+        if self.client.connected.is_set():
+            self._ledger.fix_sent(self._access.id, fix["t"])
+        twice = self._faults and self._random.random() < DUPLICATE_PER_TICK
+        await self.client.send_fixes([fix, fix] if twice else [fix])
 
     async def _misbehave(self, now: float) -> None:
         if now < max(self._silent_until, self._offline_until):
@@ -157,8 +151,6 @@ class Courier:
                 self._socket.cancel()
                 await asyncio.gather(self._socket, return_exceptions=True)
                 self._socket = None
-        elif self._saved and self._random.random() < DUPLICATE_PER_TICK:
-            self._saved.append(self._saved[-1])
 
     def _acked(self, frame: Message) -> None:
         self.acked_fixes += [fix["t"] for fix in frame.get("fixes", ())]
