@@ -123,6 +123,7 @@ class DriverSocket:
 
     __slots__ = (
         "_ack_due",
+        "_clock_ms",
         "_codec",
         "_device_id",
         "_early",
@@ -149,6 +150,7 @@ class DriverSocket:
         self._id = secrets.token_hex(8)
         self._principal: Principal | None = None
         self._device_id = ""
+        self._clock_ms = 0
         self._session = DriverSession(0)
         self._rejected: Counter[str] = Counter()
         self._ack_due = False
@@ -194,9 +196,9 @@ class DriverSocket:
             raise Problem("forbidden", "This token is not a driver's.")
         driver_id, operator_id = principal.driver(), principal.operator()
         durable = await gateway.ingest.meet(operator_id, driver_id, hello.device_id)
-        self._principal, self._device_id = principal, hello.device_id
+        self._principal, self._device_id, self._clock_ms = principal, hello.device_id, hello.clock_ms
         self._session = DriverSession(durable)
-        await gateway.push.take_over(driver_id, hello.device_id, self._id)
+        await gateway.push.take_over(driver_id, hello.device_id, self._id, hello.clock_ms)
         await gateway.hub.subscribe(keys.driver_channel(driver_id), self._on_notice, self._on_missed)
         state = await gateway.desk.state(principal, hello.last_event)
         now_ms = gateway.clock.now_ms()
@@ -298,7 +300,7 @@ class DriverSocket:
             self._early.append(notice.message)
         elif notice.message is not None:
             self._send(notice.message)
-        elif notice.device_id == self._device_id and notice.session != self._id:
+        elif notice.device_id == self._device_id and notice.session != self._id and notice.clock_ms >= self._clock_ms:
             self._gateway.close_soon(self, CLOSE_TAKEN_OVER)
 
     def _on_missed(self) -> None:

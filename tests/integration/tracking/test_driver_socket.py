@@ -170,6 +170,22 @@ async def test_a_second_socket_of_a_device_takes_over_and_the_first_is_told_to_s
         assert message.data == 4200
 
 
+async def test_a_hello_that_was_held_up_on_the_way_does_not_close_the_newer_socket(onward: Onward) -> None:
+    """By the device's own clock it was said earlier: a phone that came back is not told to stay away."""
+    hello = {"type": "hello", "token": onward.world.pool[0].token, "device_id": "same"}
+    async with (
+        onward.http.ws_connect("/ws/driver", protocols=["onward.v1.json"]) as newer,
+        onward.http.ws_connect("/ws/driver", protocols=["onward.v1.json"]) as older,
+    ):
+        for ws, clock_ms in ((newer, 2_000), (older, 1_000)):
+            await ws.send_json({**hello, "clock_ms": clock_ms})
+            assert (await ws.receive_json())["type"] == "welcome"
+        await newer.send_json({"type": "fixes", "seq": 1, "fixes": [fix()]})
+        while (message := await newer.receive_json())["type"] != "ack":
+            pass
+        assert message["seq"] == 1
+
+
 async def test_both_encodings_say_the_same(onward: Onward) -> None:
     """JSON for people, MessagePack for apps."""
     hello = {"type": "hello", "token": onward.world.pool[0].token, "device_id": "x"}
