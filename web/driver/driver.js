@@ -44,9 +44,9 @@ function Offline() {
 }
 function Top() {
   const { actions, photos } = waiting.value, sending = link.value.state.value === "live" && actions + photos > 0;
-  return html`<header class="top"><b>${t(`dr_is_${shift.value}`)}</b><${LinkState} link=${link.value}/><span class="grow"></span>
+  return html`<header class="top"><b>${t(`dr_is_${shift.value}`)}</b>${link.value.state.value === "live" && html`<${LinkState} link=${link.value}/>`}<span class="grow"></span>
     ${sending && html`<span class="badge busy" role="status">${t("dr_sending", { list: counted({ actions, photos }) })}</span>`}
-    <button class="btn earned" onClick=${() => { earningsOpen.value = true; loadEarnings(); }}><${Icon} name="cash"/><span class="num">${today.value || t("dr_earnings")}</span></button></header>`;
+    <button class="btn earned" onClick=${() => { earningsOpen.value = true; loadEarnings(); }}><${Icon} name="cash"/><span class="num">${today.value || t("dr_money")}</span></button></header>`;
 }
 function Trouble() {
   if (!trouble.value || !working.value) return null;
@@ -75,12 +75,13 @@ function Foot({ stop }) {
 
 function Driver() {
   const state = link.value?.state.value, one = offer.value, stops = shown.value?.stops ?? [];
-  const known = link.value?.known.value.driver;
-  useEffect(() => { if (state === "live") loadEarnings(); }, [state, stops.length]);
+  const known = link.value?.known.value;
+  // The money is in the books before the server takes a stop off the route.
+  useEffect(() => { if (state === "live") loadEarnings(); }, [state, known?.stops.length]);
   if (!account) return html`<${Door} hint=${t("dr_door_hint")}/>`;
   if (state === "refused") return html`<${Door} hint=${t("dr_sign_in_again")}/>`;
   if (elsewhere.value || state === "ended") return html`<${Empty} as="main" title=${t("dr_elsewhere")} hint=${t("dr_elsewhere_hint")}><button class="btn main" onClick=${() => (state === "ended" ? location.reload() : begin({ steal: true }))}>${t("dr_use_here")}</button></${Empty}>`;
-  if (!link.value || !known) return html`<${Empty} as="main" title=${t("loading")} hint=${state === "lost" ? t("dr_no_server") : ""}/>`;
+  if (!known?.driver) return html`<${Empty} as="main" title=${t("loading")} hint=${state === "lost" ? t("dr_no_server") : ""}/>`;
   return html`<div class="phone"><${Top}/><${Offline}/>
     <main><${Trouble}/><${Notices}/>${stops.length ? html`<${Stops} stops=${stops}/>` : html`<${Idle}/>`}</main><${Foot} stop=${stops[0]}/>
     <p class="toast" role="status" data-on=${Boolean(said.value)}>${said.value}</p></div>

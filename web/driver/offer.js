@@ -1,5 +1,5 @@
 // An offer is the whole screen: what it pays, how far, where, and how long there is to say yes.
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { duration, meters, money, time } from "../shared/format.js";
 import { makeMap } from "../shared/map.js";
@@ -7,7 +7,7 @@ import { t } from "../shared/messages.js";
 import { Icon, html, now } from "../shared/ui.js";
 import { at, link, reply } from "./state.js";
 
-const REASONS = ["dr_no_far", "dr_no_pay", "dr_no_busy", "dr_no_other"], COLOR = "#0f766e", LENGTH = 276.5, HUM_MS = 900;
+const REASONS = ["dr_no_far", "dr_no_pay", "dr_no_busy", "dr_no_other"], COLOR = "#0f766e", RING = 276.5, CALL_MS = 3600, STEADY_MS = 600;
 const declining = signal(false);
 
 // A short tone and a buzz, again and again until he looks; browsers let a page sound once it was touched.
@@ -29,7 +29,7 @@ function Ring({ offer }) {
   const left_s = Math.max(0, Math.ceil((Date.parse(offer.expires_at) - now.value) / 1000));
   const whole_s = Math.max(1, (Date.parse(offer.expires_at) - Date.parse(offer.sent_at)) / 1000);
   return html`<div class="ring" data-late=${left_s <= 10} role="timer" aria-label=${t("dr_seconds", { n: left_s })}><svg viewBox="0 0 96 96" aria-hidden="true">
-    <circle cx="48" cy="48" r="44"/><circle class="left" cx="48" cy="48" r="44" stroke-dasharray=${LENGTH} stroke-dashoffset=${LENGTH * (1 - Math.min(1, left_s / whole_s))}/></svg><b class="num" aria-hidden="true">${left_s}</b></div>`;
+    <circle cx="48" cy="48" r="44"/><circle class="left" cx="48" cy="48" r="44" stroke-dasharray=${RING} stroke-dashoffset=${RING * (1 - Math.min(1, left_s / whole_s))}/></svg><b class="num" aria-hidden="true">${left_s}</b></div>`;
 }
 function Sketch({ offer }) {
   const ref = useRef(null);
@@ -58,13 +58,16 @@ function Decline({ offer }) {
     <button class="btn quiet" onClick=${() => { declining.value = false; }}>${t("dr_back")}</button></div>`;
 }
 export function Offer({ offer }) {
-  const title = useRef(null);
+  const title = useRef(null), [steady, setSteady] = useState(false);
   useEffect(() => {
     declining.value = false;
     title.current.focus();
     call();
-    const again = setInterval(call, HUM_MS * 4);
-    return () => clearInterval(again);
+    // Whoever was about to press what lay here before has not answered.
+    setSteady(false);
+    const soon = setTimeout(() => setSteady(true), STEADY_MS);
+    const again = setInterval(call, CALL_MS);
+    return () => { clearInterval(again); clearTimeout(soon); };
   }, [offer.id]);
   const live = link.value.state.value === "live";
   return html`<section class="offer" aria-labelledby="offer-title">
@@ -79,6 +82,6 @@ export function Offer({ offer }) {
       ${offer.needs.length > 0 && html`<p class="note">${t("dr_needs", { list: offer.needs.join(", ") })}</p>`}</div>
     <footer>${declining.value ? html`<${Decline} offer=${offer}/>`
       : offer.answered ? html`<p class="wait" role="status">${t(live ? "dr_accepting" : "dr_accept_waits")}</p>`
-      : html`<button class="btn main huge" onClick=${() => reply(offer, "accept")}><${Icon} name="check"/>${t("dr_accept")}</button>
-        <button class="btn" onClick=${() => { declining.value = true; }}>${t("dr_decline")}</button>`}</footer></section>`;
+      : html`<button class="btn main huge" disabled=${!steady} onClick=${() => reply(offer, "accept")}><${Icon} name="check"/>${t("dr_accept")}</button>
+        <button class="btn" disabled=${!steady} onClick=${() => { declining.value = true; }}>${t("dr_decline")}</button>`}</footer></section>`;
 }

@@ -162,5 +162,5 @@ export default {
   dr_do_en_route_to_pickup: "On my way", dr_do_arrived_at_pickup: "I'm at the store", dr_do_picked_up: "Picked up", dr_do_en_route_to_dropoff: "On my way", dr_do_arrived_at_dropoff: "I'm at the door", dr_do_delivered: "Delivered", dr_do_returning: "Bring it back", dr_do_returned: "Brought back",
   dr_photo: "Take a photo", dr_photo_busy: "One moment…", dr_photo_kept: "Photo kept", dr_photo_sent: "Photo sent", dr_bad_photo: "This is no picture. Take another one.",
   dr_fail: "Can't be delivered", dr_fail_title: "Why can't it be delivered?", dr_fail_nobody: "Nobody is there", dr_fail_address: "Wrong address", dr_fail_refused: "It was refused", dr_fail_damaged: "It is damaged", dr_fail_other: "Another reason",
-  dr_earnings: "Earnings today", dr_earned_none: "Nothing yet today. It shows here as soon as you have delivered.", dr_deliveries_today: "{n} delivery today|{n} deliveries today", dr_tip: "{amount} of it tip", dr_earned_ever: "In all",
+  dr_money: "Earnings", dr_earnings: "Earnings today", dr_earned_none: "Nothing yet today. It shows here as soon as you have delivered.", dr_deliveries_today: "{n} delivery today|{n} deliveries today", dr_tip: "{amount} of it tip", dr_earned_ever: "In all",
 };
