@@ -30,12 +30,13 @@ export function say(text) {
 }
 
 // What the server would not do, in words. That a stop was reached before he said so himself is no news.
+const WORDS = { offer_gone: "dr_offer_gone", not_found: "dr_not_yours", illegal_transition: "dr_not_now", bad_image: "dr_bad_photo" };
 function refused(action, { code, detail }) {
   if (code === "storage") { say(t("dr_storage", { detail })); return; }
   const stop = stops.peek().find((one) => one.delivery_id === action.delivery_id);
   if (action.type === "status" && code === "illegal_transition" && (!stop || rank(stop.status) >= rank(action.status))) return;
-  if (code === "offer_gone") say(t("dr_offer_gone"));
-  else say(t("dr_refused", { detail: detail || code }));
+  const noPhoto = action.status === "delivered" && code === "validation_failed";
+  say(noPhoto ? t("dr_photo_first") : WORDS[code] ? t(WORDS[code]) : t("dr_refused", { detail: detail || code }));
 }
 
 async function work() {

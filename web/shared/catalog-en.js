@@ -154,7 +154,7 @@ export default {
   dr_n_fixes: "{n} position|{n} positions", dr_n_actions: "{n} action|{n} actions", dr_n_photos: "{n} photo|{n} photos",
   dr_gps_denied: "Your position is not allowed. Allow it for this page in the browser's settings, or nobody can send you work.", dr_gps_unavailable: "No position yet. Go outside, or switch on location.",
   dr_went_away: "{n} delivery went to somebody else while your phone was silent ({time}).|{n} deliveries went to somebody else while your phone was silent ({time}).",
-  dr_storage: "This phone can't keep it: {detail}. Make room and try again.", dr_refused: "Not done: {detail}", dr_offer_gone: "This offer is gone.",
+  dr_storage: "This phone can't keep it: {detail}. Make room and try again.", dr_refused: "Not done: {detail}", dr_not_yours: "This delivery is not yours any more.", dr_not_now: "This is not possible now.", dr_photo_first: "Take a photo first.", dr_offer_gone: "This offer is gone.",
   dr_offer: "New offer", dr_seconds: "{n} second left|{n} seconds left", dr_to_store: "{time} to the store", dr_doors: "{n} door|{n} doors", dr_joins: "Picked up together with what you have.", dr_needs: "Needs: {list}",
   dr_accept: "Accept", dr_decline: "Decline", dr_why_not: "Why not?", dr_no_far: "Too far", dr_no_pay: "Too little pay", dr_no_busy: "Can't right now", dr_no_other: "Another reason", dr_back: "Back",
   dr_accepting: "Accepting…", dr_accept_waits: "Your yes is sent as soon as there is a connection, if the offer is still there.",

@@ -152,7 +152,7 @@ export default {
   dr_n_fixes: "{n} sijainti|{n} sijaintia", dr_n_actions: "{n} merkintä|{n} merkintää", dr_n_photos: "{n} kuva|{n} kuvaa",
   dr_gps_denied: "Sijainti on estetty. Salli se tälle sivulle selaimen asetuksissa, muuten sinulle ei voi antaa työtä.", dr_gps_unavailable: "Sijaintia ei vielä ole. Mene ulos tai kytke paikannus päälle.",
   dr_went_away: "{n} toimitus siirtyi toiselle, kun puhelimesi oli vaiti ({time}).|{n} toimitusta siirtyi toiselle, kun puhelimesi oli vaiti ({time}).",
-  dr_storage: "Puhelin ei voi säilyttää tätä: {detail}. Tee tilaa ja yritä uudelleen.", dr_refused: "Ei onnistunut: {detail}", dr_offer_gone: "Tarjous ei ole enää voimassa.",
+  dr_storage: "Puhelin ei voi säilyttää tätä: {detail}. Tee tilaa ja yritä uudelleen.", dr_refused: "Ei onnistunut: {detail}", dr_not_yours: "Tämä toimitus ei ole enää sinun.", dr_not_now: "Tämä ei ole nyt mahdollista.", dr_photo_first: "Ota ensin kuva.", dr_offer_gone: "Tarjous ei ole enää voimassa.",
   dr_offer: "Uusi tarjous", dr_seconds: "{n} sekunti jäljellä|{n} sekuntia jäljellä", dr_to_store: "{time} kauppaan", dr_doors: "{n} ovi|{n} ovea", dr_joins: "Noudetaan samalla kuin muut.", dr_needs: "Tarvitaan: {list}",
   dr_accept: "Hyväksy", dr_decline: "Hylkää", dr_why_not: "Miksi ei?", dr_no_far: "Liian kaukana", dr_no_pay: "Liian pieni palkkio", dr_no_busy: "En ehdi nyt", dr_no_other: "Muu syy", dr_back: "Takaisin",
   dr_accepting: "Hyväksytään…", dr_accept_waits: "Vastaus lähetetään heti, kun yhteys palaa, jos tarjous on vielä voimassa.",
