@@ -7,10 +7,9 @@ import { Empty, Icon, LinkState, ThemeSwitch, api, html, render } from "../share
 import { account, keepAccount } from "./account.js";
 import { Earnings, loadEarnings, open as earningsOpen, today } from "./earnings.js";
 import { Offer, allowSound } from "./offer.js";
-import { begin, elsewhere, goTo, leave, link, offer, said, shift, shown, trouble, waiting, working } from "./state.js";
+import { begin, broken, elsewhere, goTo, leave, link, offer, said, shift, shown, trouble, waiting, working } from "./state.js";
 import { Action, Stops } from "./stops.js";
 
-const DARK = new Set(["lost", "away", "connecting"]);
 const wrong = signal(""), busy = signal(false);
 
 async function signIn(event) {
@@ -39,7 +38,7 @@ const counted = ({ fixes, actions, photos }) => [[fixes, "dr_n_fixes"], [actions
 // Without the server: since when, and what is kept for it. Said once to a screen reader; the counts move silently.
 function Offline() {
   const { state, lostAt } = link.value, kept = counted(waiting.value);
-  if (!DARK.has(state.value) || lostAt.value === null) return null;
+  if (state.value === "live" || lostAt.value === null) return null;
   return html`<div class="offline"><p role="status"><b>${t("dr_offline", { time: time(lostAt.value) })}</b></p><p class="num">${kept ? t("dr_kept", { list: kept }) : t("dr_kept_none")}</p></div>`;
 }
 function Top() {
@@ -66,7 +65,7 @@ function Idle() {
 function Foot({ stop }) {
   const state = shift.value;
   return html`<footer class="foot">
-    ${stop && html`<${Action} key=${stop.id + stop.kind} stop=${stop}/>`}
+    ${stop && html`<${Action} stop=${stop}/>`}
     ${!stop && state !== "available" && html`<button class="btn main huge" onClick=${come}>${t(state === "on_break" ? "dr_back_to_work" : "dr_go_online")}</button>`}
     ${!stop && state !== "offline" && html`<div class="pair">${state === "available" && html`<button class="btn" onClick=${() => goTo("on_break")}>${t("dr_go_on_break")}</button>`}
       <button class="btn" onClick=${() => goTo("offline")}>${t("dr_go_offline")}</button></div>`}
@@ -78,13 +77,15 @@ function Driver() {
   const known = link.value?.known.value;
   // The money is in the books before the server takes a stop off the route.
   useEffect(() => { if (state === "live") loadEarnings(); }, [state, known?.stops.length]);
+  if (!isSecureContext) return html`<${Empty} as="main" title=${t("dr_insecure")} hint=${t("dr_insecure_hint")}/>`;
   if (!account) return html`<${Door} hint=${t("dr_door_hint")}/>`;
   if (state === "refused") return html`<${Door} hint=${t("dr_sign_in_again")}/>`;
   if (elsewhere.value || state === "ended") return html`<${Empty} as="main" title=${t("dr_elsewhere")} hint=${t("dr_elsewhere_hint")}><button class="btn main" onClick=${() => (state === "ended" ? location.reload() : begin({ steal: true }))}>${t("dr_use_here")}</button></${Empty}>`;
+  if (broken.value) return html`<${Empty} as="main" title=${t("dr_broken")} hint=${t("dr_storage", { detail: broken.value })}/>`;
   if (!known?.driver) return html`<${Empty} as="main" title=${t("loading")} hint=${state === "lost" ? t("dr_no_server") : ""}/>`;
-  return html`<div class="phone"><${Top}/><${Offline}/>
-    <main><${Trouble}/><${Notices}/>${stops.length ? html`<${Stops} stops=${stops}/>` : html`<${Idle}/>`}</main><${Foot} stop=${stops[0]}/>
-    <p class="toast" role="status" data-on=${Boolean(said.value)}>${said.value}</p></div>
+  return html`<div class="phone" inert=${Boolean(one || earningsOpen.value)}><${Top}/><${Offline}/>
+    <main><${Trouble}/><${Notices}/>${stops.length ? html`<${Stops} stops=${stops}/>` : html`<${Idle}/>`}</main><${Foot} stop=${stops[0]}/></div>
+    <p class="toast" role="status" data-on=${Boolean(said.value)}>${said.value}</p>
     ${earningsOpen.value && html`<${Earnings}/>`}${one && html`<${Offer} offer=${one}/>`}`;
 }
 render(html`<${Driver}/>`, document.getElementById("app"));

@@ -1,4 +1,5 @@
 // What he earned: today, delivery by delivery, and all together.
+import { useEffect, useRef } from "preact/hooks";
 import { computed, signal } from "@preact/signals";
 import { money, time } from "../shared/format.js";
 import { t } from "../shared/messages.js";
@@ -30,9 +31,10 @@ const sums = computed(() => {
 export const today = computed(() => (earned.value ? sums.value.join(" + ") || earned.value.totals.map((total) => money(0, total.currency)).join(" + ") : ""));
 
 export function Earnings() {
-  const all = earned.value, close = () => { open.value = false; };
+  const all = earned.value, button = useRef(null), close = () => { open.value = false; };
+  useEffect(() => button.current.focus(), []);
   return html`<section class="earnings" aria-labelledby="earnings-title" onKeyDown=${(event) => { if (event.key === "Escape") close(); }}>
-    <header class="top"><h1 id="earnings-title">${t("dr_earnings")}</h1><span class="grow"></span><button class="btn icon quiet" autofocus aria-label=${t("close")} onClick=${close}><${Icon} name="close"/></button></header>
+    <header class="top"><h1 id="earnings-title">${t("dr_earnings")}</h1><span class="grow"></span><button class="btn icon quiet" ref=${button} aria-label=${t("close")} onClick=${close}><${Icon} name="close"/></button></header>
     ${failed.value && html`<p class="note bad" role="alert">${failed.value}</p>`}
     ${!all && !failed.value && html`<p class="hint" role="status">${t("loading")}</p>`}
     ${all && !all.data.length && html`<p class="hint">${t("dr_earned_none")}</p>`}

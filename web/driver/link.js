@@ -10,9 +10,9 @@ const BACKOFF_MIN_MS = 300, BACKOFF_MAX_MS = 8000, ACK_MAX_MS = 20_000, RESEND_M
 const AGAIN = new Set([401, 408, 425, 429]);
 const ANSWERS = new Set(["welcome", "route", "offer", "offer_gone"]);
 
-// `state`: connecting, live, lost, away, refused (sign in again) or ended (another window took over); `lostAt` in milliseconds.
-// `queue`: what the server does not have yet. `known`: its last word. `refusals`: called with what it would not do.
-export async function openLink({ token, outbox, onRefused = () => {} }) {
+// `state`: connecting, live, lost, refused (sign in again) or ended (another window took over); `lostAt` in milliseconds.
+// `queue`: what the server does not have yet. `known`: its last word. `onRefused`: called with what it would not do, and why.
+export async function openLink({ token, outbox, onRefused }) {
   const kept = await outbox.load();
   const queue = signal(session.queueOf(kept.rows, kept.seq)), known = signal({ ...nothing, ...kept.state });
   const state = signal("connecting"), lostAt = signal(navigator.onLine ? null : Date.now()), period_ms = signal({ idle: 10_000, far: 4000, near: 1000 });
@@ -24,7 +24,7 @@ export async function openLink({ token, outbox, onRefused = () => {} }) {
   // One change of the queue at a time: disk first, then the page, then the socket.
   const inOrder = (work) => { chain = chain.then(work).catch((error) => onRefused(null, { code: "storage", detail: error.message })); return chain; };
   const keep = async ({ queue: next, ...change }) => { await outbox.change({ seq: next.seq, ...change }); queue.value = next; };
-  const learn = (next) => { if (next !== known.peek()) { known.value = next; outbox.keepState(next); } };
+  const learn = (next) => { if (next !== known.peek()) { known.value = next; outbox.keepState(next).catch(() => {}); } };
   const send = (message) => { if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message)); };
   // A socket can be dead and not know it: no answer to what was sent says so.
   const awaitAck = () => { if (!queue.peek().sent.length) never("ack"); else if (!timers.ack) later("ack", cut, ACK_MAX_MS); };

@@ -1,13 +1,14 @@
 // An offer is the whole screen: what it pays, how far, where, and how long there is to say yes.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { duration, meters, money, time } from "../shared/format.js";
 import { makeMap } from "../shared/map.js";
 import { t } from "../shared/messages.js";
 import { Icon, html, now } from "../shared/ui.js";
 import { at, link, reply } from "./state.js";
+import { useSteady } from "./steady.js";
 
-const REASONS = ["dr_no_far", "dr_no_pay", "dr_no_busy", "dr_no_other"], COLOR = "#0f766e", RING = 276.5, CALL_MS = 3600, STEADY_MS = 600;
+const REASONS = ["dr_no_far", "dr_no_pay", "dr_no_busy", "dr_no_other"], COLOR = "#0f766e", RING = 276.5, CALL_MS = 3600;
 const declining = signal(false);
 
 // A short tone and a buzz, again and again until he looks; browsers let a page sound once it was touched.
@@ -58,16 +59,13 @@ function Decline({ offer }) {
     <button class="btn quiet" onClick=${() => { declining.value = false; }}>${t("dr_back")}</button></div>`;
 }
 export function Offer({ offer }) {
-  const title = useRef(null), [steady, setSteady] = useState(false);
+  const title = useRef(null), steady = useSteady(offer.id);
   useEffect(() => {
     declining.value = false;
     title.current.focus();
     call();
-    // Whoever was about to press what lay here before has not answered.
-    setSteady(false);
-    const soon = setTimeout(() => setSteady(true), STEADY_MS);
     const again = setInterval(call, CALL_MS);
-    return () => { clearInterval(again); clearTimeout(soon); };
+    return () => clearInterval(again);
   }, [offer.id]);
   const live = link.value.state.value === "live";
   return html`<section class="offer" aria-labelledby="offer-title">
@@ -82,6 +80,6 @@ export function Offer({ offer }) {
       ${offer.needs.length > 0 && html`<p class="note">${t("dr_needs", { list: offer.needs.join(", ") })}</p>`}</div>
     <footer>${declining.value ? html`<${Decline} offer=${offer}/>`
       : offer.answered ? html`<p class="wait" role="status">${t(live ? "dr_accepting" : "dr_accept_waits")}</p>`
-      : html`<button class="btn main huge" disabled=${!steady} onClick=${() => reply(offer, "accept")}><${Icon} name="check"/>${t("dr_accept")}</button>
-        <button class="btn" disabled=${!steady} onClick=${() => { declining.value = true; }}>${t("dr_decline")}</button>`}</footer></section>`;
+      : html`<button class="btn main huge" aria-disabled=${!steady} onClick=${() => steady && reply(offer, "accept")}><${Icon} name="check"/>${t("dr_accept")}</button>
+        <button class="btn" aria-disabled=${!steady} onClick=${() => { declining.value = steady; }}>${t("dr_decline")}</button>`}</footer></section>`;
 }

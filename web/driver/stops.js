@@ -6,6 +6,7 @@ import { t } from "../shared/messages.js";
 import { Icon, html } from "../shared/ui.js";
 import { shrink } from "./camera.js";
 import { at, link, report, say, shown } from "./state.js";
+import { useSteady } from "./steady.js";
 import { canFail, mapLink, metersTo, needsPhoto, nextStatus } from "./work.js";
 
 const REASONS = ["dr_fail_nobody", "dr_fail_address", "dr_fail_refused", "dr_fail_damaged", "dr_fail_other"];
@@ -49,15 +50,15 @@ function Taken({ stop }) {
 function Fail() {
   const dialog = useRef(null), stop = failing.value;
   useEffect(() => { if (stop) dialog.current.showModal(); else dialog.current.close(); }, [stop]);
-  const say_no = (reason) => { report(stop, "failed", t(reason)); failing.value = null; };
+  const give = (reason) => { report(stop, "failed", t(reason)); failing.value = null; };
   return html`<dialog ref=${dialog} aria-labelledby="fail-title" onClose=${() => { failing.value = null; }}><div class="reasons">
-    <h2 id="fail-title">${t("dr_fail_title")}</h2>${REASONS.map((reason) => html`<button key=${reason} class="btn" onClick=${() => say_no(reason)}>${t(reason)}</button>`)}
+    <h2 id="fail-title">${t("dr_fail_title")}</h2>${REASONS.map((reason) => html`<button key=${reason} class="btn" onClick=${() => give(reason)}>${t(reason)}</button>`)}
     <button class="btn quiet" onClick=${() => { failing.value = null; }}>${t("dr_back")}</button></div></dialog>`;
 }
 
 // The one thing to do now.
 export function Action({ stop }) {
-  const [busy, setBusy] = useState(false), next = nextStatus(stop);
+  const [busy, setBusy] = useState(false), next = nextStatus(stop), steady = useSteady(`${stop.id} ${stop.status}`);
   const photograph = async (event) => {
     const [file] = event.target.files;
     event.target.value = "";
@@ -71,10 +72,10 @@ export function Action({ stop }) {
   };
   if (!next) return null;
   if (needsPhoto(stop, shown.value.photographed)) return html`<label class="btn main huge camera" data-busy=${busy}><input class="sr" type="file" accept="image/*" capture="environment" disabled=${busy} onChange=${photograph}/><${Icon} name="camera"/>${t(busy ? "dr_photo_busy" : "dr_photo")}</label>`;
-  return html`<button class="btn main huge" onClick=${() => report(stop, next)}><${Icon} name="check"/>${t(`dr_do_${next}`)}</button>`;
+  return html`<button class="btn main huge" aria-disabled=${!steady} onClick=${() => steady && report(stop, next)}><${Icon} name="check"/>${t(`dr_do_${next}`)}</button>`;
 }
 export function Stops({ stops }) {
   const [current, ...others] = stops;
-  return html`<${Current} key=${current.id + current.kind} stop=${current}/>
+  return html`<p class="sr" role="status">${titleOf(current)} ${current.name}</p><${Current} key=${current.id + current.kind} stop=${current}/>
     ${others.length > 0 && html`<section class="others"><h2>${t("dr_then")}</h2><ol class="stops">${others.map((stop) => html`<li key=${stop.id} data-kind=${stop.kind}><b>${stop.name}</b><span>${stop.address}</span><small>${titleOf(stop)}</small></li>`)}</ol></section>`}<${Fail}/>`;
 }

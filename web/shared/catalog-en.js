@@ -145,6 +145,8 @@ export default {
 
   dr_title: "Driver", dr_door_hint: "Sign in with the e-mail and password your dispatcher gave you.", dr_no_driver: "This account is not a driver's. Dispatchers sign in on the home page.",
   dr_sign_in_again: "Your session has ended. Sign in again; what is kept on this phone is sent then.", driver_app: "Drivers sign in here",
+  dr_insecure: "This page needs a secure connection", dr_insecure_hint: "Open it with https://. Without it the browser gives no position and keeps nothing.",
+  dr_broken: "The page can't open here",
   dr_hello: "Hello {name}", dr_hello_hint: "Go online when you are ready for deliveries. Your position is shared only while you work.",
   dr_wait: "Waiting for an offer", dr_wait_hint: "Keep this page open: it rings when there is work.", dr_rest: "You are on a break", dr_rest_hint: "Nobody asks you now, and your position is not shared.",
   dr_is_offline: "Off line", dr_is_available: "Online", dr_is_busy: "On a route", dr_is_on_break: "Break",
@@ -152,7 +154,7 @@ export default {
   dr_elsewhere: "Open in another window", dr_elsewhere_hint: "The driver page works in one window at a time.", dr_use_here: "Use it here", dr_no_server: "The server can't be reached yet.",
   dr_offline: "No connection since {time}", dr_kept: "Kept on this phone: {list}. Go on working, it is sent later.", dr_kept_none: "Go on working, it is sent later.", dr_sending: "Sending {list}",
   dr_n_fixes: "{n} position|{n} positions", dr_n_actions: "{n} action|{n} actions", dr_n_photos: "{n} photo|{n} photos",
-  dr_gps_denied: "Your position is not allowed. Allow it for this page in the browser's settings, or nobody can send you work.", dr_gps_unavailable: "No position yet. Go outside, or switch on location.",
+  dr_gps_denied: "Your position is not allowed. Allow it in the browser's settings and load the page again, or nobody can send you work.", dr_gps_unavailable: "No position yet. Go outside, or switch on location.",
   dr_went_away: "{n} delivery went to somebody else while your phone was silent ({time}).|{n} deliveries went to somebody else while your phone was silent ({time}).",
   dr_storage: "This phone can't keep it: {detail}. Make room and try again.", dr_refused: "Not done: {detail}", dr_not_yours: "This delivery is not yours any more.", dr_not_now: "This is not possible now.", dr_photo_first: "Take a photo first.", dr_offer_gone: "This offer is gone.",
   dr_offer: "New offer", dr_seconds: "{n} second left|{n} seconds left", dr_to_store: "{time} to the store", dr_doors: "{n} door|{n} doors", dr_joins: "Picked up together with what you have.", dr_needs: "Needs: {list}",

@@ -143,6 +143,8 @@ export default {
 
   dr_title: "Kuljettaja", dr_door_hint: "Kirjaudu sähköpostilla ja salasanalla, jotka sait ajojärjestelijältä.", dr_no_driver: "Tämä tili ei ole kuljettajan. Ajojärjestelijät kirjautuvat etusivulla.",
   dr_sign_in_again: "Istuntosi on päättynyt. Kirjaudu uudelleen; puhelimessa odottava lähetetään silloin.", driver_app: "Kuljettajat kirjautuvat tästä",
+  dr_insecure: "Sivu tarvitsee suojatun yhteyden", dr_insecure_hint: "Avaa se https://-osoitteella. Muuten selain ei anna sijaintia eikä säilytä mitään.",
+  dr_broken: "Sivua ei voi avata täällä",
   dr_hello: "Hei {name}", dr_hello_hint: "Siirry linjalle, kun voit ottaa toimituksia. Sijaintisi jaetaan vain työssä.",
   dr_wait: "Odotetaan tarjousta", dr_wait_hint: "Pidä sivu auki: se soi, kun työtä on.", dr_rest: "Olet tauolla", dr_rest_hint: "Kukaan ei kysy sinua nyt, eikä sijaintiasi jaeta.",
   dr_is_offline: "Poissa", dr_is_available: "Linjalla", dr_is_busy: "Reitillä", dr_is_on_break: "Tauko",
@@ -150,7 +152,7 @@ export default {
   dr_elsewhere: "Auki toisessa ikkunassa", dr_elsewhere_hint: "Kuljettajan sivu toimii yhdessä ikkunassa kerrallaan.", dr_use_here: "Käytä tässä", dr_no_server: "Palvelimeen ei vielä saada yhteyttä.",
   dr_offline: "Ei yhteyttä kello {time} alkaen", dr_kept: "Tässä puhelimessa: {list}. Jatka työtä, ne lähetetään myöhemmin.", dr_kept_none: "Jatka työtä, kaikki lähetetään myöhemmin.", dr_sending: "Lähetetään {list}",
   dr_n_fixes: "{n} sijainti|{n} sijaintia", dr_n_actions: "{n} merkintä|{n} merkintää", dr_n_photos: "{n} kuva|{n} kuvaa",
-  dr_gps_denied: "Sijainti on estetty. Salli se tälle sivulle selaimen asetuksissa, muuten sinulle ei voi antaa työtä.", dr_gps_unavailable: "Sijaintia ei vielä ole. Mene ulos tai kytke paikannus päälle.",
+  dr_gps_denied: "Sijainti on estetty. Salli se selaimen asetuksissa ja lataa sivu uudelleen, muuten sinulle ei voi antaa työtä.", dr_gps_unavailable: "Sijaintia ei vielä ole. Mene ulos tai kytke paikannus päälle.",
   dr_went_away: "{n} toimitus siirtyi toiselle, kun puhelimesi oli vaiti ({time}).|{n} toimitusta siirtyi toiselle, kun puhelimesi oli vaiti ({time}).",
   dr_storage: "Puhelin ei voi säilyttää tätä: {detail}. Tee tilaa ja yritä uudelleen.", dr_refused: "Ei onnistunut: {detail}", dr_not_yours: "Tämä toimitus ei ole enää sinun.", dr_not_now: "Tämä ei ole nyt mahdollista.", dr_photo_first: "Ota ensin kuva.", dr_offer_gone: "Tarjous ei ole enää voimassa.",
   dr_offer: "Uusi tarjous", dr_seconds: "{n} sekunti jäljellä|{n} sekuntia jäljellä", dr_to_store: "{time} kauppaan", dr_doors: "{n} ovi|{n} ovea", dr_joins: "Noudetaan samalla kuin muut.", dr_needs: "Tarvitaan: {list}",
