@@ -249,7 +249,7 @@ async def test_a_drivers_hour_with_a_late_yes_and_a_closed_door(town: Onward, br
 
     id_ = parse(Kind.DELIVERY, (await create_delivery(town, town.world.rosso))["id"])
     await dora.serves("Accept", "On my way", "I'm at the store", "Picked up", "Can't be delivered", "Nobody is there")
-    await expect(second.get_by_text("Bring back to")).to_be_visible()
+    await expect(second.get_by_text("Bring back to").first).to_be_visible()
     await dora.all_sent()
     await second.reload()
     await dora.serves("Bring it back", "Brought back")
