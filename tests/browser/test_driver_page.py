@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -207,7 +208,8 @@ async def test_a_phone_without_a_network_loses_nothing_and_repeats_nothing(town:
 
 
 async def sockets() -> float:
-    """Return how many phones the server sees."""
+    """Return how many phones the server sees, once it had a turn."""
+    await asyncio.sleep(0)
     return metrics.sockets_open.labels("driver")._value.get()
 
 
@@ -259,6 +261,38 @@ async def test_a_drivers_hour_with_a_late_yes_and_a_closed_door(town: Onward, br
         lambda rows: rows[0]["status"] == "returned",
         "it is back",
     )
+
+
+async def test_the_page_never_steps_back(browser: Browser) -> None:
+    """A route written before the last word was heard changes nothing; what failed turns round; a no is gone at once."""
+    page, _ = await open_page(browser, PHONE)
+    code = (pages.folder() / "driver/work.js").read_text()
+    seen = await page.evaluate(STEPS, code)
+    assert seen["confirmed"] == ["dropoff picked_up"]
+    assert seen["stale"] == ["dropoff picked_up"]
+    assert seen["failed"] == ["return failed"]
+    assert seen["lost"] == []
+    assert seen["offers"] == ["two"]
+    assert seen["shift"] == ["busy", "available"]
+
+
+STEPS = """async (code) => {
+  const w = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
+  const stop = (kind, status) => ({ id: kind, kind, status, delivery_id: "d" });
+  const route = (version, status) => ({ type: "route", version, stops: [stop("pickup", status), stop("dropoff", status)] });
+  const driver = { state: "available" }, offers = [{ id: "one" }, { id: "two" }];
+  const welcome = { type: "welcome", state: { driver, offers, route: route(3, "arrived_at_pickup"), notices: [] } };
+  const names = (state, actions = []) => w.picture(state, actions).stops.map((one) => `${one.kind} ${one.status}`);
+  const known = w.hear(w.nothing, welcome), picked = { type: "status", delivery_id: "d", status: "picked_up" };
+  const confirmed = w.settle(known, picked), stale = w.hear(confirmed, route(3, "arrived_at_pickup"));
+  const lost = w.hear(stale, { type: "route", version: 4, stops: [] });
+  return {
+    confirmed: names(confirmed), stale: names(stale), lost: names(lost),
+    failed: names(stale, [{ ...picked, status: "failed" }]),
+    offers: w.picture(known, [{ type: "offer_reply", offer_id: "one", reply: "decline" }]).offers.map((one) => one.id),
+    shift: [w.picture(stale, []).shift, w.picture(lost, []).shift],
+  };
+}"""
 
 
 async def test_any_cut_of_the_line_or_crash_of_the_page_ends_the_same(browser: Browser) -> None:
