@@ -179,24 +179,28 @@ _ACTIONS: Final[dict[type[Any], Callable[[Connection, UUID, Any, datetime, datet
 
 
 async def route_of(con: Connection, driver_id: UUID) -> tuple[int, list[dict[str, Any]], Record | None]:
-    """Return (version, stops still to go in order, the next one) of a driver's route."""
+    """Return (version, stops still to go in order, the next one) of a driver's route.
+
+    What could not be delivered has its store as a stop once more, of the kind `return`, after all others.
+    """
     version = await con.fetchval("SELECT route_version FROM driver_profiles WHERE id = $1", driver_id)
     rows = await con.fetch(
         """SELECT s.*, d.status, d.short_code, d.items, d.ready_at, d.cash_to_collect_minor, d.currency, d.promised_at,
              d.needs, d.dropoff_from
            FROM stops s JOIN deliveries d ON d.business_id = s.business_id AND d.id = s.delivery_id
-           WHERE s.driver_id = $1 AND s.done_at IS NULL AND d.status NOT IN ('delivered', 'canceled', 'returned')
-           ORDER BY s.route_position, s.id""",
+           WHERE s.driver_id = $1 AND d.status NOT IN ('delivered', 'canceled', 'returned')
+             AND (s.done_at IS NULL OR s.kind = 'pickup' AND d.status IN ('failed', 'returning'))
+           ORDER BY s.done_at IS NOT NULL, s.route_position, s.id""",
         driver_id,
     )
-    return version or 0, [_stop(row) for row in rows], rows[0] if rows else None
+    return version or 0, [_stop(row) for row in rows], rows[0] if rows and rows[0]["done_at"] is None else None
 
 
 def _stop(row: Record) -> dict[str, Any]:
     return {
         "id": show(Kind.STOP, row["id"]),
         "delivery_id": show(Kind.DELIVERY, row["delivery_id"]),
-        "kind": row["kind"],
+        "kind": "return" if row["done_at"] is not None else row["kind"],
         "status": row["status"],
         "short_code": row["short_code"],
         "items": row["items"],

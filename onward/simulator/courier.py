@@ -218,6 +218,9 @@ class Courier:
 
     async def _serve(self, stop: dict[str, Any]) -> None:
         delivery, pickup = stop["delivery_id"], stop["kind"] == "pickup"
+        if stop["kind"] == "return":
+            await self._bring_back(stop)
+            return
         if stop["status"] in ("assigned", "picked_up"):
             await self._report(delivery, "en_route_to_pickup" if pickup else "en_route_to_dropoff")
         if not await self._drive(Point(stop["lat"], stop["lng"]), delivery=delivery):
@@ -243,6 +246,16 @@ class Courier:
         for following in self._stops:
             if following["delivery_id"] == delivery and pickup:
                 following["status"] = "picked_up"
+
+    async def _bring_back(self, stop: dict[str, Any]) -> None:
+        """What a dispatcher gave up on goes back to its store."""
+        delivery = stop["delivery_id"]
+        if stop["status"] == "failed":
+            await self._report(delivery, "returning")
+        if await self._drive(Point(stop["lat"], stop["lng"]), delivery=delivery):
+            await self._report(delivery, "returned")
+            await self.client.all_acked()
+            self._stops = [s for s in self._stops if not _same(s, stop)]
 
     async def _drive(self, to: Point, *, delivery: str | None = None, while_idle: bool = False) -> bool:
         """Move to a place along the streets; False when the work went away, or came, meanwhile."""
