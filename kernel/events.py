@@ -55,6 +55,8 @@ class EventType(StrEnum):
     DRIVER_STATE_CHANGED = "driver.state_changed"
     DRIVER_ARRIVED = "driver.arrived"
 
+    MESSAGE_SENT = "message.sent"
+
     STORE_CLOSED = "store.closed"
     STORE_OPENED = "store.opened"
 

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     EARNING = "ern"
     EVENT = "evt"
     ALERT = "alr"
+    MESSAGE = "msg"
 
 
 def new_id() -> UUID:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,11 +27,11 @@ from dispatch.whatif_process import Replays
 from kernel.access import Principal
 from kernel.clock import Clock
 from kernel.db import Database
-from kernel.http import Endpoint
+from kernel.http import Endpoint, json_body
 from kernel.outbox import Relay
 from kernel.redis import Redis, connect
 from kernel.supervise import Supervisor
-from onward import health, mappage, middleware, openapi, pages, reactions, routes, timers
+from onward import asyncapi, health, mappage, middleware, openapi, pages, reactions, routes, timers
 from onward.config import Settings
 from onward.maps.store import map_dir
 from onward.travel import TravelFactory
@@ -174,18 +174,23 @@ def _proof_store(data_dir: Path) -> Any:
     return obstore.store.LocalStore(str(folder))
 
 
+def _document(document: dict[str, Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    spec = msgspec.json.encode(document)
+
+    async def serve(_request: web.Request) -> web.StreamResponse:
+        return json_body(spec)
+
+    return serve
+
+
 def _application(installation: Installation) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[middleware.problems])
     endpoints = [Endpoint.of(route) for route in routes.ROUTES]
     for endpoint in endpoints:
         route = endpoint.route
         app.router.add_route(route.method, route.path, middleware.endpoint_handler(installation, endpoint))
-    spec = msgspec.json.encode(openapi.document(endpoints, version=version("onward")))
-
-    async def openapi_json(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=spec, content_type="application/json")
-
-    app.router.add_get("/openapi.json", openapi_json)
+    app.router.add_get("/openapi.json", _document(openapi.document(endpoints, version=version("onward"))))
+    app.router.add_get("/asyncapi.json", _document(asyncapi.document(version=version("onward"))))
     health.mount(app, installation)
     mappage.mount(app, installation.settings)
     pages.mount(app)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from kernel import ids, keys, metrics
@@ -278,24 +278,3 @@ def _hold(viewer: Viewer, slots: list[Slot]) -> None:
     """Keep the newest of each driver for a viewer who reads too slowly."""
     if slots:
         viewer.slots = {**(viewer.slots or {}), **{slot[0]: slot for slot in slots}}
-
-
-def snapshot_after(view: dict[str, Any], changes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return an object with a delta's changes applied: what every client does with a delta.
-
-    Law: a snapshot with all later deltas applied equals a fresh snapshot (but for `server_time` and `numbers`, which
-    are of the moment).
-    """
-    for change in changes:
-        if change["kind"] == "tracking":
-            view = change
-            continue
-        for name, kind in (("deliveries", "delivery"), ("drivers", "driver"), ("stores", "store"), ("alerts", "alert")):
-            if change["kind"] in (kind, "gone"):
-                rest = [item for item in view[name] if item["id"] != change["id"]]
-                old = next((item for item in view[name] if item["id"] == change["id"]), None)
-                if change["kind"] == kind:
-                    newer = old is None or change.get("version", 0) >= old.get("version", 0)
-                    rest.append(change if newer else old)
-                view = {**view, name: sorted(rest, key=lambda item: str(item["id"]))}
-    return view

@@ -23,6 +23,7 @@ from tracking.wire import (
     CLOSE_BAD_FRAME,
     CLOSE_BAD_TOKEN,
     CLOSE_EXPIRED,
+    CLOSE_FINISHED,
     CLOSE_FORBIDDEN,
     CLOSE_GOING_AWAY,
     CLOSE_IDLE,
@@ -30,6 +31,7 @@ from tracking.wire import (
     JSON_SUBPROTOCOL,
     SUBPROTOCOLS,
     VIEWER_CODECS,
+    Closed,
     Codec,
     Look,
     Nack,
@@ -94,7 +96,7 @@ class EventStreamOutlet:
         if self.buffered_bytes():
             self._transport.abort()
         else:
-            self.write(b'data: {"type":"closed","code":%d}\n\n' % code)
+            self.write(Frame(Closed(code)).wrapped(self.wrapping))
         self.closed.set()
 
     async def beat_until_closed(self) -> None:
@@ -202,7 +204,7 @@ class ViewerGateway:
             await outlet.close(CLOSE_BAD_FRAME)
         except Problem as problem:
             outlet.write(Frame(Nack(0, problem.code, False, problem.detail)).wrapped(outlet.wrapping))
-            codes = {"token_expired": CLOSE_EXPIRED, "forbidden": CLOSE_FORBIDDEN, "not_found": CLOSE_FORBIDDEN}
+            codes = {"token_expired": CLOSE_EXPIRED, "forbidden": CLOSE_FORBIDDEN, "not_found": CLOSE_FINISHED}
             await outlet.close(codes.get(problem.code, CLOSE_BAD_TOKEN))
         except (*AWAY, *database.AWAY, TimeoutError):
             await outlet.close(CLOSE_GOING_AWAY)

@@ -78,7 +78,6 @@ export function watch(token, { poll, onFacts = () => {} }) {
     };
     socket.onmessage = (event) => {
       const frame = JSON.parse(event.data);
-      if (frame.type === "ping") { socket.send(JSON.stringify({ type: "pong", t: frame.t })); return; }
       if (frame.type === "nack") return;
       if (frame.type === "numbers") { numbers.value = frame.numbers; return; }
       if (frame.type === "snapshot" || frame.type === "resumed") {
