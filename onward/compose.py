@@ -23,6 +23,7 @@ from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from dispatch.watch import Lookout
 from dispatch.whatif_process import Replays
+from kernel import lead
 from kernel.access import Principal
 from kernel.clock import Clock
 from kernel.db import Database
@@ -94,7 +95,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     numbers = BoardNumbers(db, redis, clock)
     views = BoardViews(db, live, links, ShopOrders(), numbers, clock)
     ingest = Ingest(redis, fences, clock)
-    planner = Planner(travel, speed=clock.speed)
+    planner = Planner(travel, speed=clock.speed, sharing=settings.processes)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta = EtaKeeper(db, live, planner, clock, travel.source)
     lookout = Lookout(db, live, clock)
@@ -133,19 +134,23 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     app.router.add_get("/ws/live", viewers.handle_socket)
     app.router.add_get("/live", viewers.handle_events)
 
+    def start_leading() -> None:
+        supervisor.start("history", history.run)
+        supervisor.start("outbox_relay", relay.run)
+        supervisor.start("planner", planner.warm_up)
+        supervisor.start("dispatcher", dispatcher.run)
+        timers.start(supervisor, timers.leaders(db, redis, clock, eta, numbers, lookout))
+
     async def life(_app: web.Application) -> AsyncIterator[None]:
         supervisor.start("hub", hub.run)
         supervisor.start("ingest", ingest.run)
         supervisor.start("fences", ingest.run_fences)
         supervisor.start("streams", streams.run)
-        supervisor.start("history", history.run)
-        supervisor.start("outbox_relay", relay.run)
-        supervisor.start("planner", planner.warm_up)
-        supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta, numbers, lookout, streams))
+        timers.start(supervisor, timers.everybodys(streams))
+        supervisor.start(lead.TASK, lambda: lead.lead(db, supervisor, start_leading))
         yield
         await supervisor.stop()
-        planner.close()
+        planner.close(kill=True)  # nobody waits for an answer any more; one that only starts would hold us up
         await redis.aclose()
         await db.close()
 

@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default=Path(".onward"), description="Where servers, maps, proofs and the secret live.")
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    processes: int = Field(default=1, ge=1, le=64, description="How many server processes share the port.")
     public_url: str = Field(default="", description="How people reach this server; empty: http://host:port.")
     map_name: str = Field(default="helsinki", description="Which imported map to serve (`onward map list`).")
     style_url: str = Field(default="", description="A MapLibre style of your own instead of the imported map.")

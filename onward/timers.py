@@ -31,16 +31,15 @@ class Timer:
     run: Callable[[], Awaitable[object]]
 
 
-def timers(
-    db: Database,
-    redis: Redis,
-    clock: Clock,
-    eta: EtaKeeper,
-    numbers: BoardNumbers,
-    lookout: Lookout,
-    streams: Streams,
+def everybodys(streams: Streams) -> tuple[Timer, ...]:
+    """Return what every process does, for the viewers that it has."""
+    return (Timer("numbers", 5.0, streams.refresh_numbers),)
+
+
+def leaders(
+    db: Database, redis: Redis, clock: Clock, eta: EtaKeeper, numbers: BoardNumbers, lookout: Lookout
 ) -> tuple[Timer, ...]:
-    """Return the table. Each job may run in several processes at once."""
+    """Return what one process does for all. That two do it for a moment, when the leader changes, harms nothing."""
 
     jumps = JumpWatch(clock, asyncio.get_running_loop().time)
 
@@ -62,7 +61,6 @@ def timers(
     return (
         Timer("expire_offers", 1.0, expire_offers),
         Timer("eta", 5.0, eta.refresh),
-        Timer("numbers", 5.0, streams.refresh_numbers),
         Timer("staffing", 60.0, numbers.note_staffing),
         Timer("lookout", 5.0, lookout.look),
         Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
