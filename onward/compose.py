@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import obstore.store
 from aiohttp import web
-from limits.aio.storage import RedisStorage
+from limits.aio.storage import RedisClusterStorage, RedisStorage
 
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
@@ -29,7 +29,7 @@ from kernel.clock import Clock
 from kernel.db import Database
 from kernel.http import Endpoint
 from kernel.outbox import Relay
-from kernel.redis import Redis, connect
+from kernel.redis import CLUSTER, Redis, Shards, connect, is_cluster
 from kernel.supervise import Supervisor
 from onward import health, mappage, middleware, openapi, pages, reactions, routes, timers
 from onward.config import Settings
@@ -83,6 +83,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     """Make a process' objects and its aiohttp application; starting the application starts the tasks."""
     db = await Database.connect(settings.database_url, size_max=settings.database_connections_max)
     redis, supervisor = connect(settings.redis_url), Supervisor()
+    shards = Shards(redis, replicas_min=settings.redis_replicas_min())
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
     travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))
     live, facts, push, fences, hub = (
@@ -90,11 +91,11 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         Facts(redis),
         DriverPush(redis),
         Fences(redis, db),
-        Hub(redis),
+        Hub(shards),
     )
     numbers = BoardNumbers(db, redis, clock)
     views = BoardViews(db, live, links, ShopOrders(), numbers, clock)
-    ingest = Ingest(redis, fences, clock)
+    ingest = Ingest(redis, shards, fences, clock)
     planner = Planner(travel, speed=clock.speed, sharing=settings.processes)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta = EtaKeeper(db, live, planner, clock, travel.source)
@@ -151,7 +152,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         yield
         await supervisor.stop()
         planner.close(kill=True)  # nobody waits for an answer any more; one that only starts would hold us up
-        await redis.aclose()
+        await shards.aclose()
         await db.close()
 
     async def say_goodbye(_app: web.Application) -> None:
@@ -167,6 +168,8 @@ def _limit_storage(settings: Settings) -> RedisStorage | None:
     if not settings.rate_limits:
         return None
     scheme, _, rest = settings.redis_url.partition("://")
+    if is_cluster(settings.redis_url):
+        return RedisClusterStorage(f"async+redis{CLUSTER}://{rest}", implementation="redispy")
     return RedisStorage(f"async+redis{'+unix' if scheme == 'unix' else ''}://{rest}", implementation="redispy")
 
 

@@ -12,6 +12,8 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from kernel.redis import is_cluster
+
 SECRET_FILE_MODE = 0o600
 
 
@@ -28,7 +30,12 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         default="",
         validation_alias=AliasChoices("REDIS_URL", "redis_url"),
-        description="Your Redis 7.2+ or Valkey 8+. Empty: the embedded one, below data_dir.",
+        description="Your Redis 7.2+ or Valkey 8+ (redis+cluster:// for a cluster). Empty: the embedded one.",
+    )
+    redis_replicas_ack: int | None = Field(
+        default=None,
+        ge=0,
+        description="How many replicas have a fix before it is acknowledged; empty: 1 on a cluster, else 0.",
     )
     data_dir: Path = Field(default=Path(".onward"), description="Where servers, maps, proofs and the secret live.")
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
@@ -54,6 +61,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then environment, then the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def redis_replicas_min(self) -> int:
+        """Return how many replicas must have a fix before it is acknowledged."""
+        return int(is_cluster(self.redis_url)) if self.redis_replicas_ack is None else self.redis_replicas_ack
 
     def base_url(self) -> str:
         """Return how people reach this server, without a slash at the end."""

@@ -26,7 +26,7 @@ end
 local offset = redis.call('INCR', KEYS[2])
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], offset .. '-0', 'c', ARGV[1])
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[4]) end
-redis.call('PUBLISH', KEYS[4], epoch .. ':' .. offset .. ':' .. ARGV[1])
+redis.call('SPUBLISH', KEYS[4], epoch .. ':' .. offset .. ':' .. ARGV[1])
 return offset
 """
 
