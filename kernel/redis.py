@@ -19,9 +19,12 @@ from redis.exceptions import (
     OutOfMemoryError,
     ReadOnlyError,
     RedisClusterException,
+    ResponseError,
     TimeoutError,  # noqa: A004
     TryAgainError,
 )
+
+from kernel.log import get_logger
 
 Redis = Any
 """`redis.asyncio.Redis` or `RedisCluster` speaking bytes. Their annotations say `bytes | str` for everything."""
@@ -36,6 +39,9 @@ COMMAND_TIMEOUT_S: Final = 5.0
 REPLICAS_WAIT_MAX_MS: Final = 1_000
 ALONE: Final = "alone"
 CLUSTER: Final = "+cluster"
+CANT_WRITE: Final = ("MISCONF", "NOREPLICAS")
+
+log = get_logger(__name__)
 
 
 class _Packed:
@@ -82,21 +88,22 @@ def _packed(connection_class: type[Any]) -> type[Any]:
     return type("Packed", (_Packed, connection_class), {})
 
 
-class NotReplicated(ConnectionError):
-    """A write did not reach as many replicas as it must: it may be lost with its server, so it counts as not done."""
+class NotKept(ConnectionError):
+    """A write is not safe: a replica lags, or the server may not write (its disk is full, its replicas are too few)."""
 
 
 class Shards:
     """The servers behind a client, each with a plain client that never connects again in silence.
 
     One server is a cluster with one shard, so that there is one way to write several keys of a slot at once and one
-    to subscribe. `replicas_min` replicas must have what is committed here.
+    to subscribe. What is committed here, `replicas_min` replicas have, where a shard has so many.
     """
 
     def __init__(self, client: Redis, *, replicas_min: int = 0) -> None:
         self._client = client
         self._replicas_min = replicas_min
         self._clients: dict[str, Redis] = {}
+        self._awaited: dict[Any, int] = {}
 
     async def holder(self, key: str) -> str:
         """Return the name of the shard that holds a key or channel."""
@@ -133,23 +140,40 @@ class Shards:
     async def commit(self, pipe: Any) -> list[Any]:
         """Carry out a pipeline's commands, all or none, and return their replies as they came.
 
-        Raises one of `AWAY` when that is not sure, also when too few replicas have it: commit the same again.
+        Raises one of `AWAY` when that is not sure, also when a replica that is there does not have it in time: commit
+        the same again. A shard that has lost its replicas goes on without: what is committed then is on one server.
         """
         pipe.execute_command("EXEC")
+        awaited = self._awaited.get(pipe.connection_pool, self._replicas_min)
         if self._replicas_min:
-            pipe.execute_command("WAIT", self._replicas_min, REPLICAS_WAIT_MAX_MS)
+            pipe.execute_command("WAIT", awaited, REPLICAS_WAIT_MAX_MS)
+            pipe.execute_command("ROLE")
         try:
             answers = await pipe.execute()
         except AWAY:
             await self.look_again()
             raise
-        if self._replicas_min and answers.pop() < self._replicas_min:
-            raise NotReplicated(f"fewer than {self._replicas_min} replicas have it")
+        except ResponseError as error:
+            if any(code in str(error) for code in CANT_WRITE):
+                raise NotKept(str(error)) from error
+            raise
+        if self._replicas_min:
+            role, reached = answers.pop(), answers.pop()
+            self._look_at_replicas(pipe.connection_pool, awaited, len(role[2]), reached)
         replies: list[Any] = answers[-1]
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply
         return replies
+
+    def _look_at_replicas(self, shard: Any, awaited: int, present: int, reached: int) -> None:
+        """Learn how many replicas a shard has; raises `NotKept` when one of them lacks what was committed."""
+        expected = min(self._replicas_min, present)
+        if expected != awaited:
+            log.warning("redis_replicas", present=present, asked_for=self._replicas_min)
+            self._awaited[shard] = expected
+        if reached < expected:
+            raise NotKept(f"{reached} of {expected} replicas have it")
 
     async def look_again(self) -> None:
         """Ask a cluster who holds what by now; with none of it there, what is known stays."""
