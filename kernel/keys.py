@@ -91,8 +91,3 @@ def delivery_topic(delivery_id: UUID) -> str:
 def staffing(scope_id: UUID) -> str:
     """Hash minute of the hour → packed (minute, open deliveries, available, busy drivers) of a board's scope."""
     return f"staffing:{scope_id.hex}"
-
-
-def lease(name: str) -> str:
-    """Lease of a role that one process holds at a time."""
-    return f"lease:{name}"

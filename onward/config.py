@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from kernel.redis import is_cluster
 
+Fsync = Literal["everysec", "always"]
 SECRET_FILE_MODE = 0o600
 
 
@@ -36,6 +37,9 @@ class Settings(BaseSettings):
         default=None,
         ge=0,
         description="How many replicas have a fix before it is acknowledged; empty: 1 on a cluster, else 0.",
+    )
+    valkey_fsync: Fsync = Field(
+        default="everysec", description="When the embedded Valkey's file goes to the disk: always is before the ack."
     )
     data_dir: Path = Field(default=Path(".onward"), description="Where servers, maps, proofs and the secret live.")
     host: str = Field(default="127.0.0.1", description="Address to listen on.")

@@ -12,6 +12,7 @@ import pytest
 from kernel import keys
 from kernel.db import Reason
 from kernel.redis import AWAY, Redis, Shards, connect
+from onward.doctor import examine
 from onward.embedded import Servers
 from tests.support.cluster import cluster
 from tests.support.people import courier, eventually, until, watcher
@@ -59,6 +60,9 @@ async def test_a_primary_killed_in_the_middle_of_a_stream_costs_no_acked_fix_and
         await board.sees(lambda o: not o["drivers"], "that he went")
         async with onward.http.get("/readyz") as reply:
             assert reply.status == 200, await reply.text()
+        looked = {one.what: one async for one in examine(onward.installation.settings)}
+        assert not looked["redis"].ok
+        assert "3 shards: 1 without 1 replica" in looked["redis"].detail
 
 
 async def test_a_server_that_may_not_write_is_as_good_as_away(servers: Servers, redis: Redis) -> None:

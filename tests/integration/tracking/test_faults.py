@@ -62,7 +62,8 @@ async def test_valkey_killed_under_load_has_every_acknowledged_fix_when_it_is_ba
                     acked_by_the_killed = len(driver.client.acked_fixes)
                     os.kill(pid, signal.SIGKILL)
             assert acked_by_the_killed >= 21
-            await asyncio.to_thread(running.enter_context, valkey(valkey_folder / "valkey.sock"))
+            again = valkey(valkey_folder / "valkey.sock", fsync="always")
+            await asyncio.to_thread(running.enter_context, again)
             await driver.client.all_acked()
             assert await history(onward) >= {start + 100 * n for n in range(60)}
 
