@@ -88,7 +88,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))
     live, facts, push, fences, hub = (
         LivePositions(redis),
-        Facts(redis),
+        Facts(redis, shards),
         DriverPush(redis),
         Fences(redis, db),
         Hub(shards),

@@ -20,6 +20,7 @@ import pytest
 
 from kernel import keys
 from kernel.db import Reason
+from kernel.redis import Shards
 from onward.embedded import valkey
 from tests.support.people import Watcher, courier, eventually, until, watcher
 from tests.support.server import Onward, start_onward
@@ -128,7 +129,7 @@ def frame(payload: bytes) -> bytes:
 async def test_a_viewer_who_never_reads_is_closed_and_the_others_see_everything(onward: Onward) -> None:
     """His facts pile up to a bound; nobody waits for him, and what he held is let go."""
     topic = keys.board_topic(onward.world.operator_id)
-    facts = Facts(onward.installation.redis)
+    facts = Facts(onward.installation.redis, Shards(onward.installation.redis))
     async with (
         watcher(onward, onward.world.admin_token) as board,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=narrow)) as http,
