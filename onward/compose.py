@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import obstore.store
 from aiohttp import web
-from limits.aio.storage import RedisStorage
+from limits.aio.storage import RedisClusterStorage, RedisStorage
 
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
@@ -24,12 +24,13 @@ from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from dispatch.watch import Lookout
 from dispatch.whatif_process import Replays
+from kernel import lead
 from kernel.access import Principal
 from kernel.clock import Clock
 from kernel.db import Database
 from kernel.http import Endpoint, json_body
 from kernel.outbox import Relay
-from kernel.redis import Redis, connect
+from kernel.redis import CLUSTER, Redis, Shards, connect, is_cluster
 from kernel.supervise import Supervisor
 from onward import asyncapi, health, mappage, middleware, openapi, pages, reactions, routes, timers
 from onward.config import Settings
@@ -83,19 +84,20 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     """Make a process' objects and its aiohttp application; starting the application starts the tasks."""
     db = await Database.connect(settings.database_url, size_max=settings.database_connections_max)
     redis, supervisor = connect(settings.redis_url), Supervisor()
+    shards = Shards(redis, replicas_min=settings.redis_replicas_min())
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
     travel = TravelFactory(map_dir(settings.data_dir, settings.map_name), settings.routing_url)
     live, facts, push, fences, hub = (
         LivePositions(redis),
-        Facts(redis),
+        Facts(redis, shards),
         DriverPush(redis),
         Fences(redis, db),
-        Hub(redis),
+        Hub(shards),
     )
     numbers = BoardNumbers(db, redis, clock)
     views = BoardViews(db, live, links, ShopOrders(), numbers, clock)
-    ingest = Ingest(redis, fences, clock)
-    planner = Planner(travel, speed=clock.speed)
+    ingest = Ingest(redis, shards, fences, clock)
+    planner = Planner(travel, speed=clock.speed, sharing=settings.processes)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
@@ -136,20 +138,24 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     app.router.add_get("/ws/live", viewers.handle_socket)
     app.router.add_get("/live", viewers.handle_events)
 
+    def start_leading() -> None:
+        supervisor.start("history", history.run)
+        supervisor.start("outbox_relay", relay.run)
+        supervisor.start("planner", planner.warm_up)
+        supervisor.start("dispatcher", dispatcher.run)
+        timers.start(supervisor, timers.leaders(db, redis, clock, eta, learner, numbers, lookout))
+
     async def life(_app: web.Application) -> AsyncIterator[None]:
         supervisor.start("hub", hub.run)
         supervisor.start("ingest", ingest.run)
         supervisor.start("fences", ingest.run_fences)
         supervisor.start("streams", streams.run)
-        supervisor.start("history", history.run)
-        supervisor.start("outbox_relay", relay.run)
-        supervisor.start("planner", planner.warm_up)
-        supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta, learner, numbers, lookout, streams))
+        timers.start(supervisor, timers.everybodys(streams))
+        supervisor.start(lead.TASK, lambda: lead.lead(db, supervisor, start_leading))
         yield
         await supervisor.stop()
-        planner.close()
-        await redis.aclose()
+        planner.close(kill=True)  # nobody waits for an answer any more; one that only starts would hold us up
+        await shards.aclose()
         await db.close()
 
     async def say_goodbye(_app: web.Application) -> None:
@@ -165,6 +171,8 @@ def _limit_storage(settings: Settings) -> RedisStorage | None:
     if not settings.rate_limits:
         return None
     scheme, _, rest = settings.redis_url.partition("://")
+    if is_cluster(settings.redis_url):
+        return RedisClusterStorage(f"async+redis{CLUSTER}://{rest}", implementation="redispy")
     return RedisStorage(f"async+redis{'+unix' if scheme == 'unix' else ''}://{rest}", implementation="redispy")
 
 

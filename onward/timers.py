@@ -32,7 +32,12 @@ class Timer:
     run: Callable[[], Awaitable[object]]
 
 
-def timers(
+def everybodys(streams: Streams) -> tuple[Timer, ...]:
+    """Return what every process does, for the viewers that it has."""
+    return (Timer("numbers", 5.0, streams.refresh_numbers),)
+
+
+def leaders(
     db: Database,
     redis: Redis,
     clock: Clock,
@@ -40,9 +45,8 @@ def timers(
     learner: EtaLearner,
     numbers: BoardNumbers,
     lookout: Lookout,
-    streams: Streams,
 ) -> tuple[Timer, ...]:
-    """Return the table. Each job may run in several processes at once."""
+    """Return what one process does for all. That two do it for a moment, when the leader changes, harms nothing."""
 
     jumps = JumpWatch(clock, asyncio.get_running_loop().time)
 
@@ -66,7 +70,6 @@ def timers(
         Timer("expire_offers", 1.0, expire_offers),
         Timer("eta", 5.0, eta.refresh),
         Timer("eta_learning", 120.0, learner.learn),
-        Timer("numbers", 5.0, streams.refresh_numbers),
         Timer("staffing", 60.0, numbers.note_staffing),
         Timer("lookout", 5.0, lookout.look),
         Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),

@@ -17,7 +17,7 @@ from uuid import UUID
 from kernel import keys, metrics
 from kernel.clock import Clock
 from kernel.log import get_logger
-from kernel.redis import AWAY, Redis
+from kernel.redis import AWAY, Redis, Shards
 from tracking.fences import Fences
 from tracking.filters import KEPT, FilterState, Verdict, judge
 from tracking.fix import HistoryRow, Position, history_row, pack_rows, position_of, unpack_position
@@ -52,8 +52,9 @@ class Entry:
 class Ingest:
     """The one writer of live positions in this process."""
 
-    def __init__(self, redis: Redis, fences: Fences, clock: Clock) -> None:
+    def __init__(self, redis: Redis, shards: Shards, fences: Fences, clock: Clock) -> None:
         self._redis = redis
+        self._shards = shards
         self._fences = fences
         self._clock = clock
         self._filters: dict[UUID, FilterState] = {}
@@ -68,7 +69,8 @@ class Ingest:
         pipe = self._redis.pipeline(transaction=False)
         pipe.hget(keys.positions(operator_id), driver_id.bytes)
         pipe.hget(keys.durable_seqs(operator_id), _device_field(driver_id, device_id))
-        packed, seq = await pipe.execute()
+        pipe.sadd(keys.operators(), operator_id.bytes)
+        packed, seq, _ = await pipe.execute()
         known = self._filters.get(driver_id, FilterState())
         if packed is not None:
             seen = unpack_position(driver_id, packed)
@@ -143,8 +145,7 @@ class Ingest:
             kept = newest.get(position.driver_id)
             if kept is None or position.t_ms > kept.t_ms:
                 newest[position.driver_id] = position
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.sadd(keys.operators(), operator_id.bytes)
+        pipe = await self._shards.begin(keys.fix_stream(operator_id))
         if rows:
             pipe.xadd(keys.fix_stream(operator_id), {b"b": pack_rows(rows)})
         if newest:
@@ -155,7 +156,7 @@ class Ingest:
             packed = {driver.bytes: position.pack() for driver, position in newest.items()}
             pipe.hset(keys.positions(operator_id), mapping=packed)
             moved = [(driver.bytes, p.lat, p.lng, p.heading_deg, p.speed_mps, p.t_ms) for driver, p in newest.items()]
-            pipe.publish(keys.positions_channel(operator_id), pack_rows(moved))
+            pipe.spublish(keys.positions_channel(operator_id), pack_rows(moved))
         seqs: dict[bytes, int] = {}
         for entry in entries:
             if entry.seq:
@@ -163,7 +164,7 @@ class Ingest:
                 seqs[device] = max(entry.seq, seqs.get(device, 0))
         if seqs:
             pipe.hset(keys.durable_seqs(operator_id), mapping=seqs)
-        await pipe.execute()
+        await self._shards.commit(pipe)
         metrics.fixes_in.inc(len(rows))
         metrics.ingest_batch.observe(len(rows))
         if live:

@@ -235,7 +235,7 @@ class Look(Up, frozen=True, tag="look"):
     step_m: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
 
 
-ViewerUp = Watch | Look | Pong
+ViewerUp = Watch | Look
 
 
 class Snapshot(Down, frozen=True, tag="snapshot"):
@@ -328,4 +328,4 @@ class Codec:
 
 
 DRIVER_CODECS: Final = {name: Codec(name, DriverUp) for name in SUBPROTOCOLS}
-VIEWER_CODECS: Final = {name: Codec(name, Watch) for name in SUBPROTOCOLS}
+VIEWER_CODECS: Final = {name: Codec(name, ViewerUp) for name in SUBPROTOCOLS}
