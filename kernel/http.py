@@ -41,6 +41,7 @@ class Rate(StrEnum):
     READ = "read"
     WRITE = "write"
     LOCATION = "location"
+    INGEST = "ingest"
     PUBLIC = "public"
 
 

@@ -38,6 +38,7 @@ from storefront_api.orders.views import ShopOrders
 from tenancy.service import authenticate
 from tenancy.tokens import TrackingLinks
 from tracking.fences import Fences
+from tracking.foreign_gateway import ForeignGateway
 from tracking.gateway import DriverGateway
 from tracking.history import HistoryWriter
 from tracking.hub import Hub
@@ -129,9 +130,14 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         },
     )
     app = installation.app = _application(installation)
+    limits = middleware.Limiter(installation.limit_storage)
+    foreign = ForeignGateway(db=db, ingest=ingest, limits=limits, clock=clock)
     app.router.add_get("/ws/driver", drivers.handle)
     app.router.add_get("/ws/live", viewers.handle_socket)
     app.router.add_get("/live", viewers.handle_events)
+    for method in ("GET", "POST"):
+        app.router.add_route(method, "/ingest/osmand", foreign.osmand)
+    app.router.add_post("/ingest/owntracks", foreign.owntracks)
 
     async def life(_app: web.Application) -> AsyncIterator[None]:
         supervisor.start("hub", hub.run)
