@@ -75,6 +75,7 @@ class Reason(StrEnum):
     BOARD = "board"
     ADMIN = "admin"
     WHAT_IF = "what_if"
+    TRIPS = "trips"
     HOUSEKEEPING = "housekeeping"
     SEED = "seed"
 

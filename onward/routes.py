@@ -12,6 +12,7 @@ from dispatch import (
     policy_api,
     route_api,
     suggestions_api,
+    trips_api,
     whatif_api,
     zones_api,
 )
@@ -43,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
     *fairness_api.ROUTES,
     *zones_api.ROUTES,
     *whatif_api.ROUTES,
+    *trips_api.ROUTES,
     *driver_api.ROUTES,
     *tracking.ROUTES,
     *devices_api.ROUTES,
