@@ -77,6 +77,7 @@ class Reason(StrEnum):
     WHAT_IF = "what_if"
     TRIPS = "trips"
     HOUSEKEEPING = "housekeeping"
+    ERASURE = "erasure"
     SEED = "seed"
 
 

@@ -127,6 +127,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             Planner: planner,
             Ingest: ingest,
             LivePositions: live,
+            Facts: facts,
         },
     )
     app = installation.app = _application(installation)

@@ -7,6 +7,7 @@ from dispatch import (
     deliveries_api,
     dispatcher_api,
     driver_api,
+    erasure_api,
     fairness_api,
     fits,
     policy_api,
@@ -25,7 +26,7 @@ from storefront_api.storefronts import api as storefronts
 from tenancy import api as tenancy
 from tenancy import stores_api
 from tracking import api as tracking
-from tracking import devices_api
+from tracking import devices_api, retention_api
 
 ROUTES: tuple[Route, ...] = (
     *tenancy.ROUTES,
@@ -46,7 +47,9 @@ ROUTES: tuple[Route, ...] = (
     *whatif_api.ROUTES,
     *trips_api.ROUTES,
     *driver_api.ROUTES,
+    *erasure_api.ROUTES,
     *tracking.ROUTES,
     *devices_api.ROUTES,
+    *retention_api.ROUTES,
     *finance.ROUTES,
 )

@@ -17,6 +17,7 @@ from kernel.db import Database, Reason
 from kernel.redis import Redis
 from kernel.supervise import Supervisor
 from tracking.presence import remove_ghosts
+from tracking.retention import forget_old
 from tracking.streams import Streams
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,6 +68,7 @@ def timers(
         Timer("lookout", 5.0, lookout.look),
         Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
         Timer("forget", 3600.0, forget),
+        Timer("retention", 3600.0, lambda: forget_old(db, clock.now())),
     )
 
 

@@ -16,6 +16,7 @@ from kernel.clock import from_ms
 from kernel.db import Connection, Database, Reason
 from kernel.redis import Redis
 from tracking.fix import unpack_rows
+from tracking.retention import erase_live
 
 PERIOD_S: Final = 0.5
 BATCHES_MAX: Final = 500
@@ -33,7 +34,15 @@ _COLUMNS: Final = (
     "source",
 )
 _STAGE: Final = "CREATE TEMP TABLE IF NOT EXISTS fixes_in (LIKE driver_locations) ON COMMIT DELETE ROWS"
-_INSERT: Final = "INSERT INTO driver_locations SELECT * FROM fixes_in ON CONFLICT DO NOTHING"
+_INSERT: Final = """
+INSERT INTO driver_locations SELECT f.* FROM fixes_in f LEFT JOIN driver_profiles d ON d.id = f.driver_id
+WHERE d.positions_erased_at IS NULL OR least(f.recorded_at, f.received_at) > d.positions_erased_at
+ON CONFLICT DO NOTHING
+"""
+_ERASED: Final = """
+SELECT DISTINCT d.id, d.positions_erased_at FROM fixes_in f JOIN driver_profiles d ON d.id = f.driver_id
+WHERE least(f.recorded_at, f.received_at) <= d.positions_erased_at
+"""
 
 
 class HistoryWriter:
@@ -58,6 +67,7 @@ class HistoryWriter:
                 moved += await self._drain_operator(UUID(bytes=operator))
             except Exception as error:  # one operator's trouble is not the next one's
                 failure = error
+                self._days.clear()  # a day's partition may have gone
         if failure is not None:
             raise failure
         return moved
@@ -75,7 +85,10 @@ class HistoryWriter:
             await con.execute(_STAGE)
             await con.copy_records_to_table("fixes_in", records=rows, columns=_COLUMNS)
             await con.execute(_INSERT)
+            erased = await con.fetch(_ERASED)
         self._days |= days
+        for driver in erased:  # a late fix of an erased time may have become the last that is known
+            await erase_live(self._redis, operator_id, driver["id"], driver["positions_erased_at"])
         await self._redis.xdel(stream, *(entry_id for entry_id, _ in entries))
         metrics.history_rows.inc(len(rows))
         return len(rows)
