@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -55,17 +54,17 @@ async def post_location(ctx: Ctx, body: LocationBody) -> LocationReceipt:
     """Report where the driver is: one fix or a batch; answered when durable"""
     fixes = body.readings()
     rejected = await keep(ctx.need(Ingest), ctx.principal.operator(), ctx.principal.driver(), HTTP_DEVICE, fixes)
-    return LocationReceipt(len(fixes) - rejected.total(), dict(rejected))
+    return LocationReceipt(len(fixes) - sum(rejected.values()), dict(rejected))
 
 
 async def keep(
     ingest: Ingest, operator_id: UUID, driver_id: UUID, device_id: str, fixes: Sequence[WireFix]
-) -> Counter[str]:
+) -> Mapping[str, int]:
     """Return how many fixes were rejected for what, once the others are durable; raises `unavailable`."""
     await ingest.meet(operator_id, driver_id, device_id)
-    written: asyncio.Future[Counter[str]] = asyncio.get_running_loop().create_future()
+    written: asyncio.Future[Mapping[str, int]] = asyncio.get_running_loop().create_future()
 
-    def durable(rejected: Counter[str]) -> None:
+    def durable(_seq: int, rejected: Mapping[str, int]) -> None:
         if not written.done():
             written.set_result(rejected)
 
