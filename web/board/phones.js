@@ -24,11 +24,11 @@ export function Phones({ driver }) {
     attempt(async () => { made.value = await api(token, path, { method: "POST", body: { label: new FormData(form).get("label").trim() } }); form.reset(); });
   };
   const revoke = (id) => attempt(() => api(token, `${path}/${id}`, { method: "DELETE" }));
-  return html`<details class="phones" onToggle=${(event) => { if (event.target.open) attempt(() => {}); }}><summary><${Icon} name="phone"/>${t("ph_title")}</summary>
+  return html`<details class="phones" onToggle=${(event) => { if (event.target.open) attempt(() => {}); }}><summary><${Icon} name="phone"/>${t("ph_title")}</summary><div>
     <p class="soft">${t("ph_hint", { name: driver.name })}</p><p class="reason" role="alert">${wrong}</p>
     ${phones.value && html`${phones.value.length === 0 && html`<p class="soft">${t("ph_none")}</p>`}
       <ul>${phones.value.map((one) => html`<li key=${one.id} data-gone=${Boolean(one.revoked_at)}><span><b>${one.label}</b><small>${one.revoked_at ? t("ph_revoked") : one.seen_at ? t("seen", { time: since(Date.parse(one.seen_at), now.value) }) : t("ph_never")}</small></span>
         ${!one.revoked_at && html`<button class="btn icon quiet" aria-label=${t("ph_revoke", { label: one.label })} onClick=${() => revoke(one.id)}><${Icon} name="close"/></button>`}</li>`)}</ul>
-      <form onSubmit=${add}><${Field} name="label" label=${t("ph_label")} required maxlength="60" autocomplete="off"/><button class="btn">${t("ph_add")}</button></form>`}
+      <form onSubmit=${add}><${Field} name="label" label=${t("ph_label")} required maxlength="60" autocomplete="off"/><button class="btn">${t("ph_add")}</button></form>`}</div>
     ${made.value && html`<${Codes} made=${made.value} close=${() => { made.value = null; }}/>`}</details>`;
 }

@@ -73,7 +73,8 @@ export async function api(token, path, { body, headers, ...options } = {}) {
       headers: { ...(token && { Authorization: `Bearer ${token}` }), ...(body && { "Content-Type": "application/json" }), ...headers },
     });
   } catch { throw new Error(t("no_network")); }
-  const answer = reply.status === 204 ? null : await reply.json().catch(() => ({}));
+  if (reply.status === 204) return null;
+  const answer = await reply.json().catch(() => ({}));
   const words = answer.code === "validation_failed" ? t("wrong_form") : answer.detail || answer.title || reply.statusText;
   if (!reply.ok) throw Object.assign(new Error(words), { problem: answer });
   return answer;

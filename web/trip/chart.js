@@ -8,7 +8,7 @@ import { theme } from "../shared/theme.js";
 import { html } from "../shared/ui.js";
 import { at, events, gaps, path, seek } from "./state.js";
 
-const HEIGHT_PX = 132, ROW_S = 60;
+const HEIGHT_PX = 120, ROW_S = 60;
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 // Stops and gaps lie behind the line.
@@ -28,7 +28,7 @@ export function Chart() {
     const chart = new uPlot({
       width: ref.current.clientWidth, height: HEIGHT_PX, legend: { show: false }, cursor: { show: false }, hooks: { drawClear: [shade] },
       scales: { x: { time: false, range: () => [rows[0][0] / 1000, rows.at(-1)[0] / 1000] }, y: { range: (_, low, high) => [0, Math.max(10, high * 1.1)] } },
-      axes: [{ ...axis, space: 70, incrs: [15, 30, 60, 120, 300, 600, 1800, 3600], values: (_, splits) => splits.map((s) => time(s * 1000)) }, { ...axis, size: 40, space: 26, values: (_, splits) => splits.map((n) => count(n)) }],
+      axes: [{ ...axis, size: 26, space: 70, incrs: [15, 30, 60, 120, 300, 600, 1800, 3600], values: (_, splits) => splits.map((s) => time(s * 1000)) }, { ...axis, size: 40, space: 26, values: (_, splits) => splits.map((n) => count(n)) }],
       series: [{}, { stroke: ink("--busy"), width: 2, fill: ink("--busy-soft"), points: { show: false } }],
     }, [rows.map(([ms]) => ms / 1000), rows.map(([, , , mps]) => (mps === null ? null : mps * 3.6))], ref.current);
     const now = chart.over.appendChild(document.createElement("i"));

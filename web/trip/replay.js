@@ -1,6 +1,6 @@
 // Where the driver was at any moment of a trip, and in which colour of speed. Pure: it imports nothing. Times in ms, speeds in m/s.
 // A position of the path is [t, lat, lng, speed].
-export const COLORS = ["#8c2d04", "#e0701c", "#4a93c9", "#1b4aa0"];
+export const COLORS = ["#b93a0a", "#dd862c", "#4a93c9", "#2f66d8"];
 const STILL_MPS = 0.5, M_PER_DEGREE = 111_320;
 
 // Returns the last position at or before `t` (the first, if none is).
@@ -17,7 +17,7 @@ export const gapAt = (gaps, t) => gaps.find(({ from, to }) => from < t && t < to
 // Between two positions he goes straight on; in a gap nobody knows, and he stays where he was seen last.
 export function placeAt(path, gaps, t) {
   const at = indexAt(path, t), [t0, lat, lng, speed] = path[at], next = path[at + 1];
-  if (!next || t <= t0) return { lat, lng, speed, heading: heading(path[at - 1] ?? path[at], path[at]), phase: "standing" };
+  if (!next || t < t0) return { lat, lng, speed, heading: heading(path[at - 1] ?? path[at], path[at]), phase: "standing" };
   const turned = heading(path[at], next);
   if (gapAt(gaps, t)) return { lat, lng, speed: 0, heading: turned, phase: "gap" };
   const share = (t - t0) / (next[0] - t0), mps = speed + share * (next[3] - speed);

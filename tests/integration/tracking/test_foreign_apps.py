@@ -142,21 +142,18 @@ async def test_what_is_no_position_is_taken_and_a_bad_one_never_comes_again(onwa
     assert await history(onward) == []
 
 
-@pytest.mark.parametrize(
-    ("query", "status"),
-    [
-        ({"lat": "x", "lon": "24.9"}, 422),
-        ({"lon": "24.9"}, 422),
-        ({"lat": "60", "lon": "24.9", "timestamp": "yesterday"}, 422),
-        ({"lat": "60", "lon": "24.9", "timestamp": "nan"}, 422),
-        ({"lat": "60", "lon": "24.9", "timestamp": "9" * 400}, 422),
-    ],
-)
-async def test_garbage_with_a_key_is_refused_in_words(onward: Onward, query: dict[str, str], status: int) -> None:
+async def test_garbage_with_a_key_is_refused_in_words(onward: Onward) -> None:
     """Never a 500."""
     key = (await connect(onward, onward.world.pool[0]))["key"]
-    async with onward.http.get("/ingest/osmand", params={"id": key, **query}) as reply:
-        assert reply.status == status
+    for query in (
+        {"lat": "x", "lon": "24.9"},
+        {"lon": "24.9"},
+        {"lat": "60", "lon": "24.9", "timestamp": "yesterday"},
+        {"lat": "60", "lon": "24.9", "timestamp": "nan"},
+        {"lat": "60", "lon": "24.9", "timestamp": "9" * 400},
+    ):
+        async with onward.http.get("/ingest/osmand", params={"id": key, **query}) as reply:
+            assert reply.status == 422, query
 
 
 async def test_garbage_and_huge_bodies_get_a_code(onward: Onward) -> None:
