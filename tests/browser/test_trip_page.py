@@ -21,13 +21,13 @@ async def test_a_delivered_delivery_is_replayed_from_the_board(
     town: Onward, browser: Browser, size: dict[str, int]
 ) -> None:
     """Its way, stops and speeds; by scrubber, stop, keys and clock; saved as GPX."""
-    start = datetime.now(UTC) - timedelta(minutes=30)
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
     delivery_id, track = await write_trip(
         town.installation.db, town.world, town.world.rosso, town.world.dedicated, start
     )
     page, complaints = await open_page(browser, size)
     await page.goto(f"{town.url}/board/#{town.world.rosso.token}")
-    await page.get_by_role("button", name="Finished").click()
+    await page.locator("summary").filter(has_text="Finished").click()
     await page.locator(f'.row[data-id="{show(Kind.DELIVERY, delivery_id)}"]').click()
     await page.get_by_role("link", name="Replay").click()
     await expect(page.locator(".events li")).to_have_count(2)
@@ -40,9 +40,7 @@ async def test_a_delivered_delivery_is_replayed_from_the_board(
     await expect(phase).to_have_text("Standing")
     before = int(await scrubber.input_value())
     await page.locator("body").press("ArrowRight")
-    await expect(scrubber).to_have_js_property(
-        "value", str(before + 10_000 - (before + 10_000 - track[0].t_ms) % 1_000)
-    )
+    assert int(await scrubber.input_value()) == pytest.approx(before + 10_000, abs=1_000)
     await scrubber.fill(str(track[0].t_ms + 60_000))
     await expect(phase).to_contain_text("km/h")
     await page.get_by_label("Speed of the replay").select_option("60")
@@ -63,7 +61,7 @@ async def test_without_positions_the_stops_are_still_told_and_a_wrong_link_is_sa
 ) -> None:
     """Erased, another's, and none at all."""
     world, db = town.world, town.installation.db
-    start = datetime.now(UTC) - timedelta(minutes=30)
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
     own, _ = await write_trip(db, world, world.rosso, world.dedicated, start)
     other, _ = await write_trip(db, world, world.verde, world.pool[0], start)
     async with db.platform_tx(Reason.SEED) as con:
