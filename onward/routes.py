@@ -24,6 +24,7 @@ from storefront_api.storefronts import api as storefronts
 from tenancy import api as tenancy
 from tenancy import stores_api
 from tracking import api as tracking
+from tracking import filters_api
 
 ROUTES: tuple[Route, ...] = (
     *tenancy.ROUTES,
@@ -44,5 +45,6 @@ ROUTES: tuple[Route, ...] = (
     *whatif_api.ROUTES,
     *driver_api.ROUTES,
     *tracking.ROUTES,
+    *filters_api.ROUTES,
     *finance.ROUTES,
 )
