@@ -2,9 +2,9 @@
 
 Fixes may come late and in any order. What a fence tells follows from *which* fixes it saw and not from their order:
 every rule asks whether there is a fix, or a pair of fixes near in time, that shows it, and no fix takes back what
-others showed. Pairs are looked for among the `KEPT_MAX` newest, so this holds for fixes that come after sixteen newer
-ones at most (and, for a way past the stop, are four seconds apart or more). Only leaving looks at the newest: it is
-told when a fix away from the stop is thirty seconds younger than any at it.
+others showed. Who comes near has approached, who stays at the stop has arrived, who then is far from it has left: far
+is much further than near, so that nobody flutters at the edge. Pairs are looked for among the `KEPT_MAX` newest, so this
+holds for fixes that come after sixteen newer ones at most (and, for a way past the stop, are four seconds apart).
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from geo.distance import METERS_PER_DEGREE
 from geo.point import Point
 
 RADIUS_M: Final = 60.0
-EXIT_MARGIN_M: Final = 60.0
 ACCURACY_MAX_M: Final = 100.0
-APPROACH_M: Final = 300.0
+NEAR_M: Final = 300.0
 REACH_M: Final = 2_000.0
 """Fixes further away than this cannot be an end of a segment that passes the stop."""
 SLOW_MPS: Final = 3.0
@@ -32,14 +31,13 @@ DWELL_MS: Final = 15_000
 STAY_MS_MAX: Final = 180_000
 PASS_MS_MAX: Final = 120_000
 """Two fixes further apart in time than this say nothing together."""
-LEAVE_MS: Final = 30_000
 KEPT_MAX: Final = 32
 
 
 class FenceEvent(StrEnum):
     """What a fence can say."""
 
-    APPROACHING = "approaching"
+    APPROACHED = "approached"
     ARRIVED = "arrived"
     LEFT = "left"
 
@@ -73,15 +71,15 @@ class FenceState(msgspec.Struct, array_like=True):
     """All that a fence remembers; `observe` changes it."""
 
     approached: bool = False
-    arrived: bool = False
+    arrived_ms: int = 0
+    """When it was shown first that somebody stays; 0 for not yet."""
     left: bool = False
-    there_ms: int = 0
-    """The newest fix at the stop, margin included."""
-    away_ms: int = 0
+    far_ms: int = 0
+    """The newest fix far from the stop."""
     near: list[Seen] = []
     """Around the stop, by time: may show a way past it."""
     inside: list[Seen] = []
-    """At the stop, by time: may show that somebody stays."""
+    """At the stop, by time: may show that somebody stays, and since when."""
 
 
 def observe(state: FenceState, fence: Fence, fixes: Iterable[FenceFix]) -> list[tuple[FenceEvent, int]]:
@@ -95,44 +93,49 @@ def observe(state: FenceState, fence: Fence, fixes: Iterable[FenceFix]) -> list[
         x_m = ((fix.at.lng - center.lng + 540.0) % 360.0 - 180.0) * m_per_lng
         y_m = (fix.at.lat - center.lat) * METERS_PER_DEGREE
         away_m = math.hypot(x_m, y_m)
-        if away_m > REACH_M and not state.there_ms:
+        if away_m > REACH_M and not state.approached:
             continue
         seen = Seen(fix.t_ms, x_m, y_m, fix.speed_mps is not None and 0 <= fix.speed_mps < SLOW_MPS)
         if not state.approached:
-            if away_m <= APPROACH_M or any(_passes(seen, other) for other in state.near):
+            if away_m <= NEAR_M or any(_passes(seen, other) for other in state.near):
                 state.approached, state.near = True, []
-                told.append((FenceEvent.APPROACHING, fix.t_ms))
+                told.append((FenceEvent.APPROACHED, fix.t_ms))
             else:
                 _keep(state.near, seen)
-        if not state.arrived and away_m <= max(fence.radius_m, accuracy_m):
-            if any(_stays(seen, other) for other in state.inside):
-                state.arrived, state.inside = True, []
-                told.append((FenceEvent.ARRIVED, fix.t_ms))
-            else:
-                _keep(state.inside, seen)
-        if away_m < fence.radius_m + EXIT_MARGIN_M:
-            state.there_ms = max(state.there_ms, fix.t_ms)
-        else:
-            state.away_ms = max(state.away_ms, fix.t_ms)
-        if state.arrived and state.away_ms - state.there_ms >= LEAVE_MS:
+        if away_m > NEAR_M:
+            state.far_ms = max(state.far_ms, fix.t_ms)
+        elif away_m <= max(fence.radius_m, accuracy_m) and (not state.arrived_ms or fix.t_ms < state.arrived_ms):
+            _look_for_stay(state, seen, told)
+        if 0 < state.arrived_ms < state.far_ms:
             state.left = True
             told.append((FenceEvent.LEFT, fix.t_ms))
     return told
+
+
+def _look_for_stay(state: FenceState, seen: Seen, told: list[tuple[FenceEvent, int]]) -> None:
+    """Keep a fix at the stop, and since when somebody stays if it shows that."""
+    since_ms = [max(seen.t_ms, other.t_ms) for other in state.inside if _stays(seen, other)]
+    if since_ms and not state.arrived_ms:
+        state.arrived_ms = min(since_ms)
+        told.append((FenceEvent.ARRIVED, state.arrived_ms))
+    elif since_ms:
+        state.arrived_ms = min(state.arrived_ms, *since_ms)
+    _keep(state.inside, seen)
 
 
 def _passes(a: Seen, b: Seen) -> bool:
     """Say whether the straight way from one fix to the other comes near the stop."""
     if not 0 < abs(a.t_ms - b.t_ms) <= PASS_MS_MAX:
         return False
-    if min(a.x_m, b.x_m) > APPROACH_M or max(a.x_m, b.x_m) < -APPROACH_M:
+    if min(a.x_m, b.x_m) > NEAR_M or max(a.x_m, b.x_m) < -NEAR_M:
         return False
-    if min(a.y_m, b.y_m) > APPROACH_M or max(a.y_m, b.y_m) < -APPROACH_M:
+    if min(a.y_m, b.y_m) > NEAR_M or max(a.y_m, b.y_m) < -NEAR_M:
         return False
     east_m, north_m = b.x_m - a.x_m, b.y_m - a.y_m
     length2 = east_m * east_m + north_m * north_m
     share = -(a.x_m * east_m + a.y_m * north_m) / length2 if length2 else 0.0
     share = min(1.0, max(0.0, share))
-    return math.hypot(a.x_m + share * east_m, a.y_m + share * north_m) <= APPROACH_M
+    return math.hypot(a.x_m + share * east_m, a.y_m + share * north_m) <= NEAR_M
 
 
 def _stays(a: Seen, b: Seen) -> bool:

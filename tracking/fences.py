@@ -1,8 +1,8 @@
-"""Arrivals: each driver's next stop has a fence, and every fix that is believed is shown to it, late ones too.
+"""Approach, arrival, leaving: each driver's next stop has a fence that sees every fix that is believed, late ones too.
 
 The stop and what its fence remembers are kept apart, so that one process may set the next stop while another is busy
-with the last. Told twice (a process died between telling and remembering), an arrival is one event: its id follows from
-what it tells.
+with the last. Told twice (a process died between telling and remembering), it is one event: its id follows from what it
+tells.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ from kernel.redis import Redis
 from tracking.wire import WireFix
 
 _pack = msgspec.msgpack.Encoder().encode
-_ARRIVALS: Final = UUID("5a1f3c0e-6d0b-4e0e-9a53-0d3c1f6f7c11")
+_EVENTS: Final = UUID("5a1f3c0e-6d0b-4e0e-9a53-0d3c1f6f7c11")
+TOLD_AS: Final[Mapping[FenceEvent, EventType]] = {
+    FenceEvent.APPROACHED: EventType.DRIVER_APPROACHED,
+    FenceEvent.ARRIVED: EventType.DRIVER_ARRIVED,
+    FenceEvent.LEFT: EventType.DRIVER_LEFT,
+}
 
 
 class NextStop(msgspec.Struct, frozen=True):
@@ -58,7 +63,7 @@ _decode_kept = msgspec.msgpack.Decoder(_Kept).decode
 
 
 class Fences:
-    """Keeps the next stops and tells of arrivals as durable events."""
+    """Keeps the next stops and tells of them as durable events."""
 
     def __init__(self, redis: Redis, db: Database) -> None:
         self._redis = redis
@@ -87,7 +92,7 @@ class Fences:
         key = keys.fences(operator_id)
         states = await self._redis.hmget(key, [driver.bytes for driver, _ in going])
         changed: dict[bytes, bytes] = {}
-        arrivals: list[Event] = []
+        events: list[Event] = []
         for (driver_id, stop), packed in zip(going, states, strict=True):
             state = _state_of(packed, stop)
             at = stop.stop
@@ -98,15 +103,13 @@ class Fences:
                 if fix.t >= stop.since_ms
             )
             told = observe(state, fence, fixes)
-            arrivals += [
-                _arrival(operator_id, driver_id, stop, t_ms) for what, t_ms in told if what is FenceEvent.ARRIVED
-            ]
+            events += [_event(operator_id, driver_id, stop, what, t_ms) for what, t_ms in told]
             kept = _pack(_Kept(stop, state))
             if kept != packed:
                 changed[driver_id.bytes] = kept
-        if arrivals:
+        if events:
             async with self._db.platform_tx(Reason.DRIVER_PRESENCE) as con:
-                await emit(con, *arrivals)
+                await emit(con, *events)
         if changed:
             await self._redis.hset(key, mapping=changed)
 
@@ -119,11 +122,11 @@ def _state_of(packed: bytes | None, stop: _Set) -> FenceState:
     return FenceState()
 
 
-def _arrival(operator_id: UUID, driver_id: UUID, stop: _Set, t_ms: int) -> Event:
+def _event(operator_id: UUID, driver_id: UUID, stop: _Set, what: FenceEvent, t_ms: int) -> Event:
     at = stop.stop
     return Event(
-        id=uuid5(_ARRIVALS, f"{driver_id}:{at.delivery_id}:{at.kind}:{stop.since_ms}"),
-        type=EventType.DRIVER_ARRIVED,
+        id=uuid5(_EVENTS, f"{driver_id}:{at.delivery_id}:{at.kind}:{stop.since_ms}:{what.value}"),
+        type=TOLD_AS[what],
         created_at=from_ms(t_ms),
         operator_id=operator_id,
         business_id=at.business_id,

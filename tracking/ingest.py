@@ -8,9 +8,10 @@ With Redis away fixes wait here, bounded, and nobody is told that they are safe.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -52,21 +53,21 @@ class Overloaded(Exception):
 
 @dataclass(slots=True)
 class Entry:
-    """One frame on its way: `durable` is called when it is safe, with how many fixes were rejected for what."""
+    """One frame on its way: when it is safe, `durable` is called with its `seq` and the count of fixes by rejection."""
 
     operator_id: UUID
     driver_id: UUID
     device_id: str
     seq: int
-    durable: Callable[[Counter[str]], None]
+    durable: Callable[[int, Mapping[str, int]], None]
     rows: list[HistoryRow] = field(default_factory=list)
     live: Position | None = None
-    believed: list[WireFix] = field(default_factory=list)
-    unplaced: list[RejectedRow] = field(default_factory=list)
+    believed: Sequence[WireFix] = ()
+    unplaced: Sequence[RejectedRow] = ()
     ahead_ms: int | None = None
     """How far the device's clock is ahead, when that is news."""
 
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: dict[str, int] = field(default_factory=dict)
 
 
 class _Driver:
@@ -139,16 +140,19 @@ class Ingest:
             driver = self._drivers[driver_id] = _Driver()
         ahead_ms = self._look_at_clock(entry, fixes, now_ms)
         limits = self._filters.limits(entry.operator_id, driver_id)
-        state = driver.filters
+        state, rows = driver.filters, entry.rows
         for raw in fixes:
             fix = raw if not ahead_ms else msgspec.structs.replace(raw, t=raw.t - ahead_ms)
             verdict = judge(state, fix, now_ms, limits)
+            if verdict is Verdict.LIVE:
+                rows.append(history_row(driver_id, fix, now_ms, "live", ahead_ms))
+                continue
             if verdict in IN_HISTORY:
-                entry.rows.append(history_row(driver_id, fix, now_ms, verdict.value, ahead_ms))
+                rows.append(history_row(driver_id, fix, now_ms, verdict.value, ahead_ms))
             elif verdict is not Verdict.DUPLICATE and len(entry.unplaced) < REJECTED_KEPT_MAX:
-                entry.unplaced.append(rejected_row(driver_id, raw, now_ms, verdict.value))
+                entry.unplaced = (*entry.unplaced, rejected_row(driver_id, raw, now_ms, verdict.value))
             if verdict not in ACCEPTED:
-                entry.rejected[verdict.value] += 1
+                entry.rejected[verdict.value] = entry.rejected.get(verdict.value, 0) + 1
                 metrics.fixes_rejected.labels(verdict.value).inc()
         shown = state.shown
         if shown is not None and shown.t > driver.dot_ms:
@@ -162,7 +166,7 @@ class Ingest:
         if clock is None:
             clock = self._clocks[device] = DeviceClock()
         before_ms = clock.kept_ms
-        clock.frame(max(fix.t for fix in fixes), now_ms)
+        clock.frame(max(map(_time_of, fixes)), now_ms)
         if clock.ahead_ms != before_ms:
             entry.ahead_ms = clock.kept_ms = clock.ahead_ms
         return clock.ahead_ms
@@ -186,7 +190,7 @@ class Ingest:
             with metrics.ingest_seconds.time():
                 await self._write_until_done(operator_id, entries)
             for entry in entries:
-                entry.durable(entry.rejected)
+                entry.durable(entry.seq, entry.rejected)
 
     async def _write_until_done(self, operator_id: UUID, entries: list[Entry]) -> None:
         held = sum(len(entry.rows) for entry in entries)
@@ -262,6 +266,9 @@ class Ingest:
                 await self._fences.step(operator_id, believed)
                 self._to_fence.pop(0)
             self._fence_wake.clear()
+
+
+_time_of = attrgetter("t")
 
 
 def _device_field(driver_id: UUID, device_id: str) -> bytes:
