@@ -3,8 +3,8 @@
 Fixes may come late and in any order. What a fence tells follows from *which* fixes it saw and not from their order:
 every rule asks whether there is a fix, or a pair of fixes near in time, that shows it, and no fix takes back what
 others showed. Who comes near has approached, who stays at the stop has arrived, who then is far from it has left: far
-is much further than near, so that nobody flutters at the edge. Pairs are looked for among the `KEPT_MAX` newest, so this
-holds for fixes that come after sixteen newer ones at most (and, for a way past the stop, are four seconds apart).
+is much further than near, so that nobody flutters at the edge. Pairs are looked for among the `KEPT_MAX` newest, so
+this holds for fixes that come after sixteen newer ones at most (and, for a way past the stop, are four seconds apart).
 """
 
 from __future__ import annotations
