@@ -20,7 +20,7 @@ from geo.point import Point
 from kernel.clock import from_ms, to_ms
 from kernel.db import Connection, Record
 from kernel.ids import Kind, show
-from tracking.track import POINTS_MAX, point_of
+from tracking.track import POINTS_MAX, track_from
 from tracking.trips import Dwell, PathPoint, TrackPoint, Trip, measure, near
 
 STOP_RADIUS_M: Final = 100.0
@@ -96,7 +96,7 @@ async def track_of(con: Connection, row: Record, *, of_business: bool) -> list[T
         rows = await con.fetch(
             "SELECT * FROM track_of_delivery($1) ORDER BY recorded_at LIMIT $2", row["id"], POINTS_MAX
         )
-        return [point_of(one) for one in rows]
+        return track_from(rows)
     return await track_between(con, row["driver_id"], row["assigned_at"], row["ends_at"])
 
 
@@ -110,7 +110,7 @@ async def track_between(con: Connection, driver_id: UUID, start: datetime, end: 
         end,
         POINTS_MAX,
     )
-    return [point_of(one) for one in rows]
+    return track_from(rows)
 
 
 def together(rows: Sequence[Record]) -> list[list[Record]]:

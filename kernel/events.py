@@ -52,7 +52,9 @@ class EventType(StrEnum):
     OFFER_REVOKED = "offer.revoked"
 
     DRIVER_STATE_CHANGED = "driver.state_changed"
+    DRIVER_APPROACHED = "driver.approached"
     DRIVER_ARRIVED = "driver.arrived"
+    DRIVER_LEFT = "driver.left"
 
     STORE_CLOSED = "store.closed"
     STORE_OPENED = "store.opened"

@@ -38,6 +38,7 @@ from storefront_api.orders.views import ShopOrders
 from tenancy.service import authenticate
 from tenancy.tokens import TrackingLinks
 from tracking.fences import Fences
+from tracking.filters_kept import Filters
 from tracking.foreign_gateway import ForeignGateway
 from tracking.gateway import DriverGateway
 from tracking.history import HistoryWriter
@@ -94,7 +95,8 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     )
     numbers = BoardNumbers(db, redis, clock)
     views = BoardViews(db, live, links, ShopOrders(), numbers, clock)
-    ingest = Ingest(redis, fences, clock)
+    filters = Filters(db)
+    ingest = Ingest(redis, fences, filters, clock)
     planner = Planner(travel, speed=clock.speed)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta = EtaKeeper(db, live, planner, clock, travel.source)
@@ -126,6 +128,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             Lookout: lookout,
             Planner: planner,
             Ingest: ingest,
+            Filters: filters,
             LivePositions: live,
             Facts: facts,
         },
@@ -149,7 +152,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta, numbers, lookout, streams))
+        timers.start(supervisor, timers.timers(db, redis, clock, eta, numbers, lookout, streams, filters))
         yield
         await supervisor.stop()
         planner.close()

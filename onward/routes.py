@@ -26,7 +26,7 @@ from storefront_api.storefronts import api as storefronts
 from tenancy import api as tenancy
 from tenancy import stores_api
 from tracking import api as tracking
-from tracking import devices_api, retention_api
+from tracking import devices_api, filters_api, retention_api
 
 ROUTES: tuple[Route, ...] = (
     *tenancy.ROUTES,
@@ -51,5 +51,6 @@ ROUTES: tuple[Route, ...] = (
     *tracking.ROUTES,
     *devices_api.ROUTES,
     *retention_api.ROUTES,
+    *filters_api.ROUTES,
     *finance.ROUTES,
 )

@@ -16,6 +16,7 @@ from kernel.clock import JUMP_MIN_S, Clock, JumpWatch
 from kernel.db import Database, Reason
 from kernel.redis import Redis
 from kernel.supervise import Supervisor
+from tracking.filters_kept import Filters
 from tracking.presence import remove_ghosts
 from tracking.retention import forget_old
 from tracking.streams import Streams
@@ -40,6 +41,7 @@ def timers(
     numbers: BoardNumbers,
     lookout: Lookout,
     streams: Streams,
+    filters: Filters,
 ) -> tuple[Timer, ...]:
     """Return the table. Each job may run in several processes at once."""
 
@@ -58,6 +60,7 @@ def timers(
             await con.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
             await con.execute("DELETE FROM driver_actions WHERE handled_at < now() - interval '14 days'")
             await con.execute("DELETE FROM alerts WHERE ended_at < now() - interval '90 days'")
+            await con.execute("DELETE FROM rejected_fixes WHERE received_at < now() - interval '30 days'")
             await con.execute("DELETE FROM outbox WHERE done_at < now() - interval '30 days'")
 
     return (
@@ -67,6 +70,7 @@ def timers(
         Timer("staffing", 60.0, numbers.note_staffing),
         Timer("lookout", 5.0, lookout.look),
         Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
+        Timer("filters", 60.0, filters.refresh),
         Timer("forget", 3600.0, forget),
         Timer("retention", 3600.0, lambda: forget_old(db, clock.now())),
     )

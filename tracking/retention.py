@@ -24,6 +24,10 @@ DELETE FROM driver_locations WHERE driver_id = $1 AND recorded_at = ANY(ARRAY(
   SELECT recorded_at FROM driver_locations
   WHERE driver_id = $1 AND (recorded_at <= $2 OR received_at <= $2) LIMIT $3))
 """
+_REJECTED: Final = """
+DELETE FROM rejected_fixes r USING operators o
+WHERE o.id = r.operator_id AND r.received_at < $1 - make_interval(days => o.positions_kept_days)
+"""
 
 
 async def forget_old(db: Database, now: datetime) -> None:
@@ -36,6 +40,7 @@ async def forget_old(db: Database, now: datetime) -> None:
         longest = max(row["positions_kept_days"] for row in operators)
         dropped_before = today - timedelta(days=max(longest, LATE_DAYS_MAX))
         await con.execute("SELECT drop_location_partitions($1)", dropped_before.date())
+        await con.execute(_REJECTED, today)
     for row in operators:
         day = today - timedelta(days=row["positions_kept_days"] + 1)
         while day >= dropped_before:
@@ -72,6 +77,8 @@ async def mark_erased(con: Connection, *, operator_id: UUID, driver_id: UUID, at
 async def erase_history(db: Database, driver_id: UUID, at: datetime) -> int:
     """Delete a driver's positions up to `at`; return how many there were. After `mark_erased`, none comes again."""
     erased = 0
+    async with db.platform_tx(Reason.ERASURE) as con:
+        await con.execute("DELETE FROM rejected_fixes WHERE driver_id = $1 AND received_at <= $2", driver_id, at)
     while True:
         async with db.platform_tx(Reason.ERASURE) as con:
             done = int((await con.execute(_OF_ONE, driver_id, at, ROWS_MAX)).removeprefix("DELETE "))

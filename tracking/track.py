@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,10 +10,12 @@ from gpxpy.gpx import GPX, GPXTrack, GPXTrackPoint, GPXTrackSegment, GPXWaypoint
 
 from kernel.clock import from_ms, to_ms
 from kernel.db import Record
+from tracking.filters import Verdict
 from tracking.trips import GAP_MIN_MS, TrackPoint
 
 POINTS_MAX: Final = 100_000
 """More than a day has at one position a second."""
+DOUBTED: Final = frozenset({Verdict.ACCURACY, Verdict.JUMP})
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -25,11 +27,15 @@ class Mark(msgspec.Struct, frozen=True):
     t_ms: int
 
 
-def point_of(row: Record) -> TrackPoint:
-    """Return a row of `driver_locations`."""
-    return TrackPoint(
-        to_ms(row["recorded_at"]), row["lat"], row["lng"], row["speed_mps"], row["heading_deg"], row["accuracy_m"]
-    )
+def track_from(rows: Iterable[Record]) -> list[TrackPoint]:
+    """Return rows of `driver_locations` as a track, without what the filters doubt."""
+    return [
+        TrackPoint(
+            to_ms(row["recorded_at"]), row["lat"], row["lng"], row["speed_mps"], row["heading_deg"], row["accuracy_m"]
+        )
+        for row in rows
+        if row["verdict"] not in DOUBTED
+    ]
 
 
 def gpx(name: str, track: Sequence[TrackPoint], marks: Sequence[Mark]) -> bytes:
