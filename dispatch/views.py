@@ -14,7 +14,7 @@ from uuid import UUID
 from dispatch import alerts
 from dispatch.delivery import TRACKABLE_AFTER_H, WITH_DRIVER
 from dispatch.numbers import BoardNumbers
-from dispatch.risk import risk_of
+from dispatch.risk import SEEKING, risk_of
 from kernel import keys
 from kernel.access import Permission, Principal, Who
 from kernel.clock import Clock
@@ -218,6 +218,7 @@ class BoardViews:
             "created_at": row["created_at"],
             "promised_at": row["promised_at"],
             "eta": eta,
+            "delay_told_s": row["delay_told_s"],
             "risk": risk_of(row),
             "offer": offer,
             "attempts": row["attempts"],
@@ -298,6 +299,8 @@ class BoardViews:
             "dropoff": {**_place(row, "q"), "instructions": row["q_instructions"]},
             "promised_at": row["promised_at"],
             "eta": eta,
+            "delayed": row["delay_told_s"] is not None
+            and (row["status"] in SEEKING or (eta is not None and eta["p50"] > row["promised_at"])),
             "stops_before": before,
             "stops": stops,
             "driver": driver,

@@ -79,6 +79,37 @@ def tick(
 
 
 @app.command()
+def eta(
+    trips: Annotated[Path, typer.Argument(help="Taxi trips of the ECML/PKDD 2015 set (.csv or .csv.gz).")],
+    map_name: Annotated[str | None, typer.Option("--map", help="An imported map of that city; else lines.")] = None,
+    only_json: OnlyJson = False,
+) -> None:
+    """Estimate real trips as they start, learn from them as they end: errors as shipped, and as learned."""
+    from benchmarks import eta as bench
+    from onward.config import Settings
+    from onward.maps.store import map_dir
+    from onward.travel import TravelFactory
+
+    folder = None if map_name is None else map_dir(Settings().data_dir, map_name)
+    if map_name is not None and folder is None:
+        raise Refused(f"There is no map {map_name}: see `onward map list`.")
+    try:
+        found, left_out = bench.read_trips(trips)
+    except (OSError, KeyError, ValueError) as error:
+        raise Refused(f"{trips} can't be read as trips: {error}.") from None
+    if not found:
+        raise Refused(f"{trips} has no trip to estimate.")
+    figures = bench.run(found, TravelFactory(folder)())
+    if not only_json:
+        kinds = [name for name, value in figures.items() if isinstance(value, dict)]
+        table = Table("figure", *(name.replace("_", " ") for name in kinds))
+        for name in figures[kinds[0]]:
+            table.add_row(name, *(_cell(figures[kind][name]) for kind in kinds))
+        console.print(table)
+    _print({"bench": "eta", **figures, "left_out": left_out})
+
+
+@app.command()
 def city(
     map_name: Annotated[str | None, typer.Option("--map", help="An imported map; without it central Helsinki.")] = None,
     minutes: Annotated[float, typer.Option(min=1, max=1440, help="For how long people order.")] = 60,

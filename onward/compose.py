@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from limits.aio.storage import RedisStorage
 
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
+from dispatch.eta_learner import EtaLearner
 from dispatch.live import LiveFacts
 from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
@@ -85,7 +86,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     db = await Database.connect(settings.database_url, size_max=settings.database_connections_max)
     redis, supervisor = connect(settings.redis_url), Supervisor()
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
-    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))
+    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name), settings.routing_url)
     live, facts, push, fences, hub = (
         LivePositions(redis),
         Facts(redis),
@@ -99,7 +100,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     ingest = Ingest(redis, fences, filters, clock)
     planner = Planner(travel, speed=clock.speed)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
-    eta = EtaKeeper(db, live, planner, clock, travel.source)
+    eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
     streams = Streams(hub, facts, views)
     door = FrontDoor(db, links, clock)
@@ -124,9 +125,11 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
-            Replays: Replays(travel),
+            Replays: Replays(replace(travel, routing_url="")),  # a day has too many places to ask a server for
             Lookout: lookout,
             Planner: planner,
+            EtaKeeper: eta,
+            EtaLearner: learner,
             Ingest: ingest,
             Filters: filters,
             LivePositions: live,
@@ -152,7 +155,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta, numbers, lookout, streams, filters))
+        timers.start(supervisor, timers.timers(db, redis, clock, eta, learner, numbers, lookout, streams, filters))
         yield
         await supervisor.stop()
         planner.close()

@@ -10,12 +10,11 @@ from gpxpy.gpx import GPX, GPXTrack, GPXTrackPoint, GPXTrackSegment, GPXWaypoint
 
 from kernel.clock import from_ms, to_ms
 from kernel.db import Record
-from tracking.filters import Verdict
+from tracking.filters import DOUBTED
 from tracking.trips import GAP_MIN_MS, TrackPoint
 
 POINTS_MAX: Final = 100_000
 """More than a day has at one position a second."""
-DOUBTED: Final = frozenset({Verdict.ACCURACY, Verdict.JUMP})
 
 
 class Mark(msgspec.Struct, frozen=True):

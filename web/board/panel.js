@@ -40,8 +40,9 @@ function Head({ title, children, pick }) {
 function Times({ d }) {
   const late = late_s(d), tone = late ? "bad" : atRisk(d) ? "warn" : "";
   const hint = late ? t("late_hint", { time: duration(Math.max(60, late)) }) : atRisk(d) && !SEEKING.has(d.status) ? t("at_risk_hint") : "";
+  const told = late > 0 && d.delay_told_s ? t("delay_told", { time: duration(Math.max(60, d.delay_told_s)) }) : "";
   return html`<dl class="times"><div class=${tone}><dt>${t("arrives")}</dt><dd class="num">${d.eta ? range(d.eta.dropoff) : "–"}</dd></div>
-    <div><dt>${t("promised")}</dt><dd class="num">${time(d.promised_at) || "–"}</dd></div></dl>${hint && html`<p class=${`hint ${tone}`}>${hint}</p>`}`;
+    <div><dt>${t("promised")}</dt><dd class="num">${time(d.promised_at) || "–"}</dd></div></dl>${hint && html`<p class=${`hint ${tone}`}>${hint}${told && ` · ${told}`}</p>`}`;
 }
 function DeliveryPanel({ d, pick }) {
   const driver = d.driver_id && driverOf(d.driver_id), open = !DONE.has(d.status);

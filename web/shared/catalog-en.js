@@ -39,7 +39,7 @@ export default {
   board_refused: "This board is closed to you", board_refused_hint: "This link is not valid, or your session has ended. Sign in to open the board.",
   board_silent: "The board can't be reached", board_silent_hint: "It opens by itself as soon as the server answers.",
   waiting: "waiting {time}", planned: "a driver is asked at {time}", offered_to: "offered to {name}", a_pool_driver: "a pool driver", late_by: "late {time}", at_risk: "tight",
-  late_hint: "expected {time} after the promise", at_risk_hint: "may come after the promise",
+  late_hint: "expected {time} after the promise", at_risk_hint: "may come after the promise", delay_told: "the customer was told {time}",
   arrives: "Arrives", promised: "Promised", pickup: "Pickup", dropoff: "Drop-off", driver: "Driver", ready: "ready {time}",
   driver_none: "No driver yet", timeline: "Timeline", why_driver: "Why this driver? {name}", why_nobody: "Why nobody yet?",
   why_hint: "The terms, in weighted seconds: the lowest sum wins", total_cost: "Sum", left_out: "Not considered: {list}.",
@@ -132,7 +132,7 @@ export default {
   no_map_here: "No map was imported here. The lists tell the same.",
   map_track: "The courier is {distance} from your door.", map_wait: "The map shows the store and your door.",
 
-  arriving_in: "in about {range} min", any_minute: "any minute now", arriving: "Arriving", arriving_about: "Arriving about", delivered_at: "at {time}",
+  arriving_in: "in about {range} min", delayed: "Later than the {time} we promised. Sorry!", any_minute: "any minute now", arriving: "Arriving", arriving_about: "Arriving about", delivered_at: "at {time}",
   stops_before: "{n} stop before you|{n} stops before you", next_stop: "You are the next stop",
   step_kitchen: "Preparing", step_picked_up: "Picked up", step_way: "On the way", step_door: "Delivered",
   courier: "Your courier", courier_soon: "You will see your courier here on the way to you.",

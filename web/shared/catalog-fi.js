@@ -37,7 +37,7 @@ export default {
   board_refused: "Tämä näkymä on sinulta suljettu", board_refused_hint: "Linkki ei kelpaa tai istuntosi on päättynyt. Kirjaudu avataksesi näkymän.",
   board_silent: "Palvelimeen ei saada yhteyttä", board_silent_hint: "Näkymä avautuu itsestään, kun palvelin vastaa.",
   waiting: "odottanut {time}", planned: "kuljettajalta kysytään {time}", offered_to: "tarjottu: {name}", a_pool_driver: "poolin kuljettaja", late_by: "myöhässä {time}", at_risk: "tiukka",
-  late_hint: "arvio {time} lupauksen jälkeen", at_risk_hint: "voi tulla lupauksen jälkeen",
+  late_hint: "arvio {time} lupauksen jälkeen", at_risk_hint: "voi tulla lupauksen jälkeen", delay_told: "asiakkaalle kerrottu {time}",
   arrives: "Perillä", promised: "Luvattu", pickup: "Nouto", dropoff: "Ovi", driver: "Kuljettaja", ready: "valmis {time}",
   driver_none: "Ei vielä kuljettajaa", timeline: "Vaiheet", why_driver: "Miksi tämä kuljettaja? {name}", why_nobody: "Miksi ei vielä kukaan?",
   why_hint: "Osat painotettuina sekunteina: pienin summa voittaa", total_cost: "Summa", left_out: "Ei harkittu: {list}.",
@@ -130,7 +130,7 @@ export default {
   no_map_here: "Karttaa ei ole tuotu tänne. Luettelot kertovat saman.",
   map_track: "Kuljettaja on {distance} päässä oveltasi.", map_wait: "Kartassa ovat kauppa ja ovesi.",
 
-  arriving_in: "noin {range} min kuluttua", any_minute: "hetkenä minä hyvänsä", arriving: "Perillä", arriving_about: "Perillä noin", delivered_at: "kello {time}",
+  arriving_in: "noin {range} min kuluttua", delayed: "Myöhemmin kuin lupasimme ({time}). Pahoittelut!", any_minute: "hetkenä minä hyvänsä", arriving: "Perillä", arriving_about: "Perillä noin", delivered_at: "kello {time}",
   stops_before: "{n} pysähdys ennen sinua|{n} pysähdystä ennen sinua", next_stop: "Olet seuraava pysähdys",
   step_kitchen: "Valmistus", step_picked_up: "Noudettu", step_way: "Matkalla", step_door: "Toimitettu",
   courier: "Kuljettajasi", courier_soon: "Näet kuljettajan tässä, kun hän on matkalla luoksesi.",
