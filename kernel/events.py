@@ -53,7 +53,9 @@ class EventType(StrEnum):
     OFFER_REVOKED = "offer.revoked"
 
     DRIVER_STATE_CHANGED = "driver.state_changed"
+    DRIVER_APPROACHED = "driver.approached"
     DRIVER_ARRIVED = "driver.arrived"
+    DRIVER_LEFT = "driver.left"
 
     MESSAGE_SENT = "message.sent"
 

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     USER = "usr"
     CUSTOMER = "cus"
     DRIVER = "drv"
+    DEVICE = "dev"
     PRODUCT = "prd"
     CATEGORY = "cat"
     ORDER = "ord"

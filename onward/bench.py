@@ -225,6 +225,43 @@ def _show_cases(cases: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
+@app.command()
+def gps(
+    folder: Annotated[Path, typer.Argument(help="A folder of recorded traces, as their publishers name them.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same faults.")] = 1,
+    data_dir: Annotated[Path, typer.Option(help="Where the servers' data lives; emptied at each start.")] = Path(
+        ".onward/bench-gps"
+    ),
+    only_json: OnlyJson = False,
+) -> None:
+    """Send recorded traces through the real server, clean and over a bad network: is anything lost or different?"""
+    from benchmarks import gps as bench
+    from onward.terminal import log_as, settings_from
+
+    settings = settings_from(data_dir=data_dir)
+    log_as(settings, quiet=True)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("driving", total=None)
+        found = bench.run_gps(
+            settings,
+            folder,
+            seed,
+            started=lambda total: progress.update(task, total=total),
+            sent=lambda count: progress.advance(task, count),
+        )
+    if not only_json:
+        names = ("file", "vehicles", "sent", "injected", "verdicts", "rejected", "lost", "teleports_shown")
+        table = Table(*names, "fences", "fences_differ", show_lines=True)
+        for row in found["files"]:
+            table.add_row(*(_lines(row[str(column.header)]) for column in table.columns))
+        console.print(table)
+    _print({"bench": "gps", **found})
+
+
+def _lines(value: object) -> str:
+    return "\n".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else _cell(value)
+
+
 def _cell(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 

@@ -40,6 +40,8 @@ from storefront_api.orders.views import ShopOrders
 from tenancy.service import authenticate
 from tenancy.tokens import TrackingLinks
 from tracking.fences import Fences
+from tracking.filters_kept import Filters
+from tracking.foreign_gateway import ForeignGateway
 from tracking.gateway import DriverGateway
 from tracking.history import HistoryWriter
 from tracking.hub import Hub
@@ -96,7 +98,8 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     )
     numbers = BoardNumbers(db, redis, clock)
     views = BoardViews(db, live, links, ShopOrders(), numbers, clock)
-    ingest = Ingest(redis, shards, fences, clock)
+    filters = Filters(db)
+    ingest = Ingest(redis, shards, fences, filters, clock)
     planner = Planner(travel, speed=clock.speed, sharing=settings.processes)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
@@ -130,13 +133,20 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             EtaKeeper: eta,
             EtaLearner: learner,
             Ingest: ingest,
+            Filters: filters,
             LivePositions: live,
+            Facts: facts,
         },
     )
     app = installation.app = _application(installation)
+    limits = middleware.Limiter(installation.limit_storage)
+    foreign = ForeignGateway(db=db, ingest=ingest, limits=limits, clock=clock)
     app.router.add_get("/ws/driver", drivers.handle)
     app.router.add_get("/ws/live", viewers.handle_socket)
     app.router.add_get("/live", viewers.handle_events)
+    for method in ("GET", "POST"):
+        app.router.add_route(method, "/ingest/osmand", foreign.osmand)
+    app.router.add_post("/ingest/owntracks", foreign.owntracks)
 
     def start_leading() -> None:
         supervisor.start("history", history.run)
@@ -150,7 +160,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("ingest", ingest.run)
         supervisor.start("fences", ingest.run_fences)
         supervisor.start("streams", streams.run)
-        timers.start(supervisor, timers.everybodys(streams))
+        timers.start(supervisor, timers.everybodys(streams, filters))
         supervisor.start(lead.TASK, lambda: lead.lead(db, supervisor, start_leading))
         yield
         await supervisor.stop()

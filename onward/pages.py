@@ -24,6 +24,7 @@ PAGES: Final = {
     "/shop/": "shop",
     "/whatif/": "whatif",
     "/driver/": "driver",
+    "/trip/": "trip",
 }
 OFFLINE: Final = (
     "driver/*.js",

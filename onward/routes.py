@@ -7,6 +7,7 @@ from dispatch import (
     deliveries_api,
     dispatcher_api,
     driver_api,
+    erasure_api,
     eta_report,
     fairness_api,
     fits,
@@ -14,6 +15,7 @@ from dispatch import (
     policy_api,
     route_api,
     suggestions_api,
+    trips_api,
     whatif_api,
     zones_api,
 )
@@ -26,6 +28,7 @@ from storefront_api.storefronts import api as storefronts
 from tenancy import api as tenancy
 from tenancy import stores_api
 from tracking import api as tracking
+from tracking import devices_api, filters_api, retention_api
 
 ROUTES: tuple[Route, ...] = (
     *tenancy.ROUTES,
@@ -46,7 +49,12 @@ ROUTES: tuple[Route, ...] = (
     *eta_report.ROUTES,
     *zones_api.ROUTES,
     *whatif_api.ROUTES,
+    *trips_api.ROUTES,
     *driver_api.ROUTES,
+    *erasure_api.ROUTES,
     *tracking.ROUTES,
+    *devices_api.ROUTES,
+    *retention_api.ROUTES,
+    *filters_api.ROUTES,
     *finance.ROUTES,
 )

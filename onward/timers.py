@@ -17,7 +17,9 @@ from kernel.clock import JUMP_MIN_S, Clock, JumpWatch
 from kernel.db import Database, Reason
 from kernel.redis import Redis
 from kernel.supervise import Supervisor
+from tracking.filters_kept import Filters
 from tracking.presence import remove_ghosts
+from tracking.retention import forget_old
 from tracking.streams import Streams
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,9 +34,9 @@ class Timer:
     run: Callable[[], Awaitable[object]]
 
 
-def everybodys(streams: Streams) -> tuple[Timer, ...]:
-    """Return what every process does, for the viewers that it has."""
-    return (Timer("numbers", 5.0, streams.refresh_numbers),)
+def everybodys(streams: Streams, filters: Filters) -> tuple[Timer, ...]:
+    """Return what every process does, for the viewers and the drivers that it has."""
+    return (Timer("numbers", 5.0, streams.refresh_numbers), Timer("filters", 60.0, filters.refresh))
 
 
 def leaders(
@@ -63,6 +65,7 @@ def leaders(
             await con.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
             await con.execute("DELETE FROM driver_actions WHERE handled_at < now() - interval '14 days'")
             await con.execute("DELETE FROM alerts WHERE ended_at < now() - interval '90 days'")
+            await con.execute("DELETE FROM rejected_fixes WHERE received_at < now() - interval '30 days'")
             await con.execute("DELETE FROM eta_predictions WHERE at < now() - interval '60 days'")
             await con.execute("DELETE FROM outbox WHERE done_at < now() - interval '30 days'")
 
@@ -74,6 +77,7 @@ def leaders(
         Timer("lookout", 5.0, lookout.look),
         Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
         Timer("forget", 3600.0, forget),
+        Timer("retention", 3600.0, lambda: forget_old(db, clock.now())),
     )
 
 

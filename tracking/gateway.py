@@ -197,7 +197,7 @@ class DriverSocket:
         if Permission.DRIVE not in principal.permissions:
             raise Problem("forbidden", "This token is not a driver's.")
         driver_id, operator_id = principal.driver(), principal.operator()
-        durable = await gateway.ingest.meet(operator_id, driver_id, hello.device_id)
+        durable = await gateway.ingest.meet(operator_id, driver_id, hello.device_id, hello.clock_ms)
         self._principal, self._device_id, self._clock_ms = principal, hello.device_id, hello.clock_ms
         self._session = DriverSession(durable)
         await gateway.push.take_over(driver_id, hello.device_id, self._id, hello.clock_ms)

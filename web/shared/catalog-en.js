@@ -115,6 +115,17 @@ export default {
   wi_map: "On the map", wi_map_says: "Map of the doors. Late or not delivered: {before} as it is, {after} in the alternative.", wi_way_alternative: "alternative, {n} way|alternative, {n} ways", wi_way_baseline: "as it is, {n} way|as it is, {n} ways",
   wi_no_day: "No day to play yet", wi_no_day_hint: "As soon as something was delivered, its day can be played again. The demo makes a day in minutes:", wi_failed: "The days can't be read", wi_ready: "Yesterday, once more", wi_ready_hint: "Choose a day and what should be otherwise. It is played twice through the dispatcher: as it is, and as it could be.",
 
+  tr_replay: "Replay", tr_title: "Trip {code}", tr_no_delivery: "Which delivery?", tr_no_delivery_hint: "Open a delivered one on the board and choose Replay.",
+  tr_failed: "This trip can't be shown", tr_empty: "No positions of this trip", tr_empty_hint: "The driver's phone sent none, or they are older than positions are kept here.",
+  tr_play: "Play", tr_pause: "Pause", tr_where: "Time of the trip", tr_pace: "Speed of the replay", tr_times: "{n}× speed", tr_figures: "The trip in figures",
+  tr_distance: "Distance", tr_duration: "Duration", tr_moving: "Moving", tr_standing: "Standing", tr_unseen: "Without a position", tr_mean: "Speed while moving", tr_max: "Highest speed",
+  tr_stops: "Stops and pauses", tr_pickup: "Pickup", tr_dropoff: "Drop-off", tr_pause_here: "Stood here", tr_gap: "No position", tr_gap_hint: "{distance} straight on", tr_stayed: "for {time}",
+  tr_speed_chart: "Speed over time", tr_speed_key: "Speed on the map", tr_upto: "up to {speed}", tr_over: "over {speed}", tr_map: "Map of the trip: {distance} from {from} to {to}.", tr_no_map: "This browser can't draw the map. The stops and the speeds beside it tell the same.",
+  tr_now_moving: "On the way", tr_now_standing: "Standing", tr_now_gap: "No position", tr_keys: "Space plays and pauses, the arrow keys go ten seconds, with Shift a minute.", tr_export: "Save as {form}", tr_path_table: "The same as a table", tr_time: "time",
+  ph_title: "Connect a phone app", ph_hint: "Traccar Client and OwnTracks can report where {name} is. Each phone has a key of its own.", ph_label: "Name of the phone", ph_add: "Make a code", ph_none: "No phone app is connected.",
+  ph_revoke: "Disconnect {label}", ph_revoked: "disconnected", ph_never: "not heard of yet", ph_scan: "Scan with the phone", ph_scan_hint: "This is shown once. In the app's settings choose to scan a code, or open the link on the phone.",
+  ph_traccar: "Traccar Client", ph_owntracks: "OwnTracks", ph_key: "Or by hand: identifier or password", ph_open: "Open on this phone", ph_failed: "The phones can't be read: {why}",
+
   legend: "What the marks mean", legend_business: "In the colour of the business", legend_store: "store", legend_door: "door to deliver to",
   away: "No connection", map_label: "Map of drivers, stores and doors", no_map: "This browser can't draw the map. The lists tell the same.",
   no_map_track: "This browser can't draw the map. Everything it shows is written below.",

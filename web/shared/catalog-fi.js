@@ -113,6 +113,17 @@ export default {
   wi_map: "Kartalla", wi_map_says: "Kartta ovista. Myöhässä tai toimittamatta: {before} kuten nyt, {after} vaihtoehdossa.", wi_way_alternative: "vaihtoehto, {n} matka|vaihtoehto, {n} matkaa", wi_way_baseline: "kuten nyt, {n} matka|kuten nyt, {n} matkaa",
   wi_no_day: "Ei vielä toistettavaa päivää", wi_no_day_hint: "Kun jotain on toimitettu, päivän voi toistaa. Demo tekee päivän minuuteissa:", wi_failed: "Päiviä ei voi lukea", wi_ready: "Eilinen uudelleen", wi_ready_hint: "Valitse päivä ja mitä muutetaan. Se toistetaan kahdesti: kuten nyt, ja kuten voisi olla.",
 
+  tr_replay: "Toista", tr_title: "Matka {code}", tr_no_delivery: "Mikä toimitus?", tr_no_delivery_hint: "Avaa toimitettu toimitus taululta ja valitse Toista.",
+  tr_failed: "Tätä matkaa ei voi näyttää", tr_empty: "Matkalta ei ole sijainteja", tr_empty_hint: "Kuljettajan puhelin ei lähettänyt niitä, tai ne ovat vanhempia kuin täällä säilytetään.",
+  tr_play: "Toista", tr_pause: "Tauko", tr_where: "Matkan aika", tr_pace: "Toiston nopeus", tr_times: "{n}× nopeus", tr_figures: "Matka numeroina",
+  tr_distance: "Matka", tr_duration: "Kesto", tr_moving: "Liikkeellä", tr_standing: "Paikallaan", tr_unseen: "Ilman sijaintia", tr_mean: "Nopeus liikkeellä", tr_max: "Suurin nopeus",
+  tr_stops: "Pysähdykset", tr_pickup: "Nouto", tr_dropoff: "Luovutus", tr_pause_here: "Seisoi tässä", tr_gap: "Ei sijaintia", tr_gap_hint: "{distance} linnuntietä", tr_stayed: "{time}",
+  tr_speed_chart: "Nopeus ajan mukaan", tr_speed_key: "Nopeus kartalla", tr_upto: "enintään {speed}", tr_over: "yli {speed}", tr_map: "Matkan kartta: {distance}, {from}–{to}.", tr_no_map: "Tämä selain ei voi piirtää karttaa. Vieressä olevat pysähdykset ja nopeudet kertovat saman.",
+  tr_now_moving: "Matkalla", tr_now_standing: "Paikallaan", tr_now_gap: "Ei sijaintia", tr_keys: "Välilyönti toistaa ja pysäyttää, nuolinäppäimet siirtyvät kymmenen sekuntia, vaihtonäppäimen kanssa minuutin.", tr_export: "Tallenna {form}", tr_path_table: "Sama taulukkona", tr_time: "aika",
+  ph_title: "Yhdistä puhelinsovellus", ph_hint: "Traccar Client ja OwnTracks voivat kertoa, missä {name} on. Jokaisella puhelimella on oma avaimensa.", ph_label: "Puhelimen nimi", ph_add: "Tee koodi", ph_none: "Yhtään puhelinsovellusta ei ole yhdistetty.",
+  ph_revoke: "Katkaise {label}", ph_revoked: "katkaistu", ph_never: "ei vielä kuultu", ph_scan: "Lue puhelimella", ph_scan_hint: "Tämä näytetään kerran. Valitse sovelluksen asetuksista koodin lukeminen tai avaa linkki puhelimella.",
+  ph_traccar: "Traccar Client", ph_owntracks: "OwnTracks", ph_key: "Tai käsin: tunniste tai salasana", ph_open: "Avaa tällä puhelimella", ph_failed: "Puhelimia ei voi lukea: {why}",
+
   legend: "Merkkien selitys", legend_business: "Yrityksen värissä", legend_store: "kauppa", legend_door: "ovi, jolle toimitetaan",
   away: "Ei yhteyttä", map_label: "Kartta kuljettajista, kaupoista ja ovista", no_map: "Selain ei voi piirtää karttaa. Luettelot kertovat saman.",
   no_map_track: "Selain ei voi piirtää karttaa. Kaikki sen tiedot ovat alla.",

@@ -35,7 +35,7 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
   map.addControl(new maplibre.AttributionControl({ compact: false }), "bottom-right");
   map.addControl(new maplibre.NavigationControl({ showCompass: false }), "bottom-right");
 
-  const data = { drivers: [], places: [], line: [], area: [] }, glides = new Map();
+  const data = { drivers: [], places: [], line: [], area: [], track: [] }, glides = new Map();
   let dirty = true, drawn_at = 0, ready = false, gone = false, inside = null, crowded = false;
   const show = (name, features) => map.getSource(name)?.setData(collection(features));
   // Marks are drawn when first needed, before the feature that wears them is shown.
@@ -54,6 +54,7 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
     show("places", data.places);
     show("line", data.line);
     show("area", data.area);
+    show("track", data.track);
   });
   map.on("move", () => { inside = null; dirty = true; });
   const around = () => {
@@ -128,12 +129,13 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
 
   return {
     // Drivers: { id, position, state } and, if wanted, `selected`, `dim`, or an `icon` of marks.js instead of the state's.
-    drivers(list) {
+    // `still`: they are put there, they do not glide.
+    drivers(list, still = false) {
       const at = performance.now();
       data.drivers = list.filter((driver) => driver.position);
       for (const { id, position } of data.drivers) {
         const old = glides.get(id);
-        if (!old || old.to.lat !== position.lat || old.to.lng !== position.lng || old.t !== position.t) glides.set(id, glideTo(old, position, at, calm.matches));
+        if (!old || old.to.lat !== position.lat || old.to.lng !== position.lng || old.t !== position.t) glides.set(id, glideTo(old, position, at, still || calm.matches));
       }
       dirty = true;
     },
@@ -147,6 +149,11 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
       const feature = (way, plain) => ({ type: "Feature", properties: { plain }, geometry: { type: "LineString", coordinates: way.map((place) => [place.lng, place.lat]) } });
       data.line = [[beside, true], [points, false]].filter(([way]) => way.length > 1).map(([way, plain]) => feature(way, plain));
       show("line", data.line);
+    },
+    // A way in parts of different colours: [{ points, color }].
+    track(parts) {
+      data.track = parts.map(({ points, color }) => ({ type: "Feature", properties: { color }, geometry: { type: "LineString", coordinates: points.map((place) => [place.lng, place.lat]) } }));
+      show("track", data.track);
     },
     // A rectangle [west, south, east, north], or null.
     area(box) {
@@ -202,7 +209,7 @@ function stylesheet(href) {
 
 // Our sources and layers over whatever base style: the edge of the map, the line, stores and doors, drivers on top.
 function dress(map, colors, info) {
-  for (const name of ["area", "line", "places", "drivers"]) map.addSource(name, { type: "geojson", data: collection([]) });
+  for (const name of ["area", "line", "track", "places", "drivers"]) map.addSource(name, { type: "geojson", data: collection([]) });
   if (info.bounds && !info.style_url) edge(map, colors, info.bounds);
   const isDoor = ["==", ["get", "kind"], "door"], chosen = ["==", ["get", "selected"], true];
   const text = { "text-color": colors.text, "text-halo-color": colors.halo, "text-halo-width": 1.8 };
@@ -216,6 +223,9 @@ function dress(map, colors, info) {
     paint: { "line-color": colors.text, "line-width": 2, "line-opacity": 0.75 } });
   map.addLayer({ id: "way", type: "line", source: "line", filter: ["!", ["get", "plain"]], layout: { "line-cap": "round", "line-join": "round" },
     paint: { "line-color": colors.line, "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
+  const round = { "line-cap": "round", "line-join": "round" };
+  map.addLayer({ id: "track-edge", type: "line", source: "track", layout: round, paint: { "line-color": colors.halo, "line-width": 8, "line-opacity": 0.9 } });
+  map.addLayer({ id: "track", type: "line", source: "track", layout: round, paint: { "line-color": ["get", "color"], "line-width": 5 } });
   map.addLayer({ id: "doors", type: "circle", source: "places", filter: ["all", isDoor, ["!", chosen]],
     paint: { "circle-radius": 4.5, "circle-color": ["get", "color"], "circle-stroke-width": 2, "circle-stroke-color": colors.halo } });
   map.addLayer({ id: "places", type: "symbol", source: "places", filter: ["any", ["!", isDoor], chosen],
