@@ -39,6 +39,7 @@ class Kind(StrEnum):
     EARNING = "ern"
     EVENT = "evt"
     ALERT = "alr"
+    ROUTE_PLAN = "rpl"
 
 
 def new_id() -> UUID:

@@ -57,6 +57,10 @@ def timers(
             await con.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
             await con.execute("DELETE FROM driver_actions WHERE handled_at < now() - interval '14 days'")
             await con.execute("DELETE FROM alerts WHERE ended_at < now() - interval '90 days'")
+            await con.execute(
+                """DELETE FROM route_plans p WHERE made_at < now() - interval '90 days'
+                   AND NOT EXISTS (SELECT FROM planned_routes r WHERE r.plan_id = p.id)"""
+            )
             await con.execute("DELETE FROM outbox WHERE done_at < now() - interval '30 days'")
 
     return (
