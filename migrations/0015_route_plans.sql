@@ -33,3 +33,7 @@ CALL protect('planned_routes', 'business_id');
 
 ALTER TABLE deliveries ADD COLUMN planned_route_id uuid REFERENCES planned_routes ON DELETE SET NULL;
 CREATE INDEX deliveries_planned_route ON deliveries (planned_route_id);
+
+-- A store that closed for now opens by itself at this time.
+ALTER TABLE stores ADD COLUMN closed_until timestamptz;
+CREATE INDEX stores_closed_until ON stores (closed_until) WHERE closed_until IS NOT NULL;

@@ -16,7 +16,14 @@ from typing import Final
 
 from aiohttp import web
 
-PAGES: Final = {"/": "home", "/board/": "board", "/track/": "track", "/shop/": "shop", "/whatif/": "whatif"}
+PAGES: Final = {
+    "/": "home",
+    "/board/": "board",
+    "/track/": "track",
+    "/shop/": "shop",
+    "/whatif/": "whatif",
+    "/rules/": "rules",
+}
 IMPORT_MAP: Final = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
 ASSET_CACHE: Final = "public, max-age=300"
 VENDOR_CACHE: Final = "public, max-age=86400"

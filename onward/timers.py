@@ -16,6 +16,7 @@ from kernel.clock import JUMP_MIN_S, Clock, JumpWatch
 from kernel.db import Database, Reason
 from kernel.redis import Redis
 from kernel.supervise import Supervisor
+from tenancy import stores
 from tracking.presence import remove_ghosts
 from tracking.streams import Streams
 
@@ -51,6 +52,10 @@ def timers(
             await offers.restart_terms(con, now, LONG_AGO if jumps.jumped() else future)
             await offers.expire_due(con, now)
 
+    async def open_stores() -> None:
+        async with db.platform_tx(Reason.HOUSEKEEPING) as con:
+            await stores.open_due(con, clock.now())
+
     async def forget() -> None:
         async with db.platform_tx(Reason.HOUSEKEEPING) as con:
             await con.execute("DELETE FROM sessions WHERE expires_at < now() - interval '7 days'")
@@ -70,6 +75,7 @@ def timers(
         Timer("staffing", 60.0, numbers.note_staffing),
         Timer("lookout", 5.0, lookout.look),
         Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
+        Timer("open_stores", 5.0, open_stores),
         Timer("forget", 3600.0, forget),
     )
 

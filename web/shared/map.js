@@ -142,8 +142,17 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
     area(box) {
       const [west, south, east, north] = box ?? [];
       const coordinates = [[[west, south], [east, south], [east, north], [west, north], [west, south]]];
-      data.area = box ? [{ type: "Feature", geometry: { type: "Polygon", coordinates }, properties: {} }] : [];
+      this.shapes(box ? [{ type: "Polygon", coordinates }] : []);
+    },
+    // Areas as GeoJSON geometries.
+    shapes(list) {
+      data.area = list.map((geometry) => ({ type: "Feature", geometry, properties: {} }));
       show("area", data.area);
+    },
+    // Ways of several colours: { points, color }.
+    ways(list) {
+      data.line = list.map(({ points, color }) => ({ type: "Feature", properties: { plain: false, color }, geometry: { type: "LineString", coordinates: points.map((place) => [place.lng, place.lat]) } }));
+      show("line", data.line);
     },
     // What is drawn at a point of the window: the id of a driver or place, or null; fingers are broad.
     at(x, y) {
@@ -205,7 +214,7 @@ function dress(map, colors, info) {
   map.addLayer({ id: "way-beside", type: "line", source: "line", filter: ["get", "plain"], layout: { "line-cap": "round", "line-join": "round" },
     paint: { "line-color": colors.text, "line-width": 2, "line-opacity": 0.75 } });
   map.addLayer({ id: "way", type: "line", source: "line", filter: ["!", ["get", "plain"]], layout: { "line-cap": "round", "line-join": "round" },
-    paint: { "line-color": colors.line, "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
+    paint: { "line-color": ["coalesce", ["get", "color"], colors.line], "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
   map.addLayer({ id: "doors", type: "circle", source: "places", filter: ["all", isDoor, ["!", chosen]],
     paint: { "circle-radius": 4.5, "circle-color": ["get", "color"], "circle-stroke-width": 2, "circle-stroke-color": colors.halo } });
   map.addLayer({ id: "places", type: "symbol", source: "places", filter: ["any", ["!", isDoor], chosen],
