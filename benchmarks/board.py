@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -108,7 +109,7 @@ async def _drive(installation: Installation, operator_id: UUID, ids: list[UUID])
         await asyncio.sleep(max(0.0, 1 / ROUNDS_PER_S - (time.monotonic() - began)))
 
 
-def _durable(_rejected: Counter[str]) -> None:
+def _durable(_seq: int, _rejected: Mapping[str, int]) -> None:
     """Nobody waits for the ack."""
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError  # noqa: A004 - redis' own names
 
 Redis = Any
@@ -16,6 +18,21 @@ AWAY: Final = (ConnectionError, TimeoutError, BusyLoadingError, OSError)
 """What it looks like when Redis is away: wait and try again."""
 
 COMMAND_TIMEOUT_S: Final = 5.0
+
+
+class _Packed:
+    """Packs commands with hiredis, as redis-py's blocking connections do and its asyncio ones do not (a third of the
+    cost of a batch of positions)."""
+
+    _pack: Final = HiredisRespSerializer().pack
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """Return a command as it goes over the wire."""
+        return self._pack(*args)
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        """Return many commands as one write."""
+        return [b"".join(piece for command in commands for piece in self._pack(*command))]
 
 
 def connect(url: str) -> Redis:
@@ -28,4 +45,6 @@ def connect(url: str) -> Redis:
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
         client_name="onward",
     )
+    pool = client.connection_pool
+    pool.connection_class = type("Packed", (_Packed, pool.connection_class), {})
     return client

@@ -115,6 +115,29 @@ def city(
     _print({"bench": "city", **found})
 
 
+@app.command()
+def ingest(
+    seconds: Annotated[float, typer.Option(min=1, help="For how long each case runs.")] = 8,
+    only_json: OnlyJson = False,
+) -> None:
+    """Measure what a fix costs on its way in, beside a bare echo and raw GEOADDs."""
+    from benchmarks import ingest as bench
+
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("streaming", total=len(bench.CASES) + 1)
+        found = bench.measure(seconds, measured=lambda: progress.advance(task))
+    if not only_json:
+        _show_cases(found["cases"])
+    _print({"bench": "ingest", **found})
+
+
+def _show_cases(cases: list[dict[str, Any]]) -> None:
+    table = Table(*cases[0])
+    for case in cases:
+        table.add_row(*map(_cell, case.values()))
+    console.print(table)
+
+
 def _cell(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -21,6 +22,7 @@ from onward.maps.store import map_dir, no_map
 from onward.migrate import migrate
 
 SYSTEM_CLOCK: Final = SystemClock()
+GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 log = get_logger(__name__)
 
@@ -56,8 +58,19 @@ async def serve(settings: Settings, *, ready: Callable[[str, tuple[str, ...]], N
     async with running(settings) as (installation, url):
         log.info("serving", url=url, data_dir=str(settings.data_dir))
         ready(url, await _missing(installation))
+        collect_garbage_seldom()
         await stop.wait()
         log.info("stopping")
+
+
+def collect_garbage_seldom() -> None:
+    """Leave what was made at the start out of every later collection, and collect less often.
+
+    A socket server makes few cycles and keeps many objects: with the defaults a fifth of its time went into looking.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _missing(installation: Installation) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -55,9 +55,9 @@ async def post_location(ctx: Ctx, body: LocationBody) -> LocationReceipt:
     operator_id, driver_id = ctx.principal.operator(), ctx.principal.driver()
     fixes = body.readings()
     await ingest.meet(operator_id, driver_id, HTTP_DEVICE)
-    written: asyncio.Future[Counter[str]] = asyncio.get_running_loop().create_future()
+    written: asyncio.Future[Mapping[str, int]] = asyncio.get_running_loop().create_future()
 
-    def durable(rejected: Counter[str]) -> None:
+    def durable(_seq: int, rejected: Mapping[str, int]) -> None:
         if not written.done():
             written.set_result(rejected)
 
@@ -67,7 +67,7 @@ async def post_location(ctx: Ctx, body: LocationBody) -> LocationReceipt:
             rejected = await written
     except (Overloaded, TimeoutError):
         raise Problem("unavailable", "The fixes are not safe yet: send them again.", retry_after_s=2) from None
-    return LocationReceipt(len(fixes) - rejected.total(), dict(rejected))
+    return LocationReceipt(len(fixes) - sum(rejected.values()), dict(rejected))
 
 
 ROUTES = (Route("POST", "/api/v1/driver/location", post_location, Permission.DRIVE, Rate.LOCATION),)

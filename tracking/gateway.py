@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -20,9 +21,10 @@ from kernel.log import get_logger
 from kernel.redis import AWAY
 from tracking.hub import Hub
 from tracking.ingest import Entry, Ingest, Overloaded
+from tracking.outgoing import socket_frame
 from tracking.ports import Door, DriverDesk
 from tracking.push import DriverPush, read_notice
-from tracking.session import FRAMES_IN_FLIGHT_MAX, DriverSession
+from tracking.session import DriverSession
 from tracking.wire import (
     CLOSE_BAD_FRAME,
     CLOSE_BAD_TOKEN,
@@ -50,6 +52,7 @@ from tracking.wire import (
 HELLO_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
 IDLE_MAX_S: Final = 300.0
+BUFFER_BYTES_MAX: Final = 1024 * 1024
 ACTION_WAIT_MAX_S: Final = 30.0
 ACTION_RETRY_S: Final = 0.5
 CLOCK_SKEW_TOLD_MS: Final = 30_000
@@ -79,13 +82,19 @@ class DriverGateway:
         self.push = push
         self.clock = clock
         self._open: set[DriverSocket] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve `GET /ws/driver`."""
         ws = web.WebSocketResponse(
-            protocols=SUBPROTOCOLS, heartbeat=HEARTBEAT_S, max_msg_size=FRAME_BYTES_MAX, compress=False
+            protocols=SUBPROTOCOLS,
+            heartbeat=HEARTBEAT_S,
+            max_msg_size=FRAME_BYTES_MAX,
+            compress=False,
+            decode_text=False,
         )
         await ws.prepare(request)
+        assert request.transport is not None
         socket = DriverSocket(self, ws, DRIVER_CODECS[ws.ws_protocol or JSON_SUBPROTOCOL], request.transport)
         self._open.add(socket)
         metrics.sockets_open.labels("driver").inc()
@@ -96,33 +105,55 @@ class DriverGateway:
             metrics.sockets_open.labels("driver").dec()
         return ws
 
+    def close_soon(self, socket: DriverSocket, code: int) -> None:
+        """Close a socket from where nobody can wait for it."""
+        task = asyncio.create_task(socket.close(code))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
     async def close_all(self) -> None:
         """Tell every driver to come back: the process is stopping."""
-        for socket in list(self._open):
-            await socket.close(CLOSE_GOING_AWAY)
+        await asyncio.gather(*(socket.close(CLOSE_GOING_AWAY) for socket in list(self._open)))
 
 
 class DriverSocket:
     """One connection of one device."""
 
+    __slots__ = (
+        "_ack_due",
+        "_codec",
+        "_device_id",
+        "_early",
+        "_gateway",
+        "_heard_at_s",
+        "_id",
+        "_idle_timer",
+        "_loop",
+        "_principal",
+        "_rejected",
+        "_session",
+        "_transport",
+        "_ws",
+    )
+
     def __init__(
-        self,
-        gateway: DriverGateway,
-        ws: web.WebSocketResponse,
-        codec: Codec,
-        transport: asyncio.Transport | None,
+        self, gateway: DriverGateway, ws: web.WebSocketResponse, codec: Codec, transport: asyncio.Transport
     ) -> None:
         self._gateway = gateway
         self._transport = transport
         self._ws = ws
         self._codec = codec
+        self._loop = asyncio.get_running_loop()
         self._id = secrets.token_hex(8)
         self._principal: Principal | None = None
         self._device_id = ""
         self._session = DriverSession(0)
         self._rejected: Counter[str] = Counter()
-        self._closing = False
-        self._outgoing: asyncio.Queue[Any] = asyncio.Queue(FRAMES_IN_FLIGHT_MAX)
+        self._ack_due = False
+        self._early: list[dict[str, Any]] | None = []
+        """What came before the welcome; None since then."""
+        self._heard_at_s = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
         """Greet, then read until the socket closes."""
@@ -138,15 +169,19 @@ class DriverSocket:
         except TimeoutError:
             await self.close(CLOSE_IDLE)
         except BadFrame as error:
-            await self._refuse_and_close(error)
+            metrics.frames_refused.labels(error.code).inc()
+            self._send(Nack(0, error.code, False, error.detail))
+            await self.close(CLOSE_BAD_FRAME)
         except Problem as problem:
-            await self._send(Nack(0, problem.code, False, problem.detail))
+            self._send(Nack(0, problem.code, False, problem.detail))
             codes = {"token_expired": CLOSE_EXPIRED, "forbidden": CLOSE_FORBIDDEN}
             await self.close(codes.get(problem.code, CLOSE_BAD_TOKEN))
         except (*AWAY, *database.AWAY):
-            await self._send(Nack(0, "unavailable", True))
+            self._send(Nack(0, "unavailable", True))
             await self.close(CLOSE_GOING_AWAY)
         finally:
+            if self._idle_timer is not None:
+                self._idle_timer.cancel()
             if self._principal is not None:
                 await self._gateway.hub.unsubscribe(keys.driver_channel(self._principal.driver()), self._on_notice)
 
@@ -166,134 +201,118 @@ class DriverSocket:
         if hello.clock_ms and abs(hello.clock_ms - now_ms) > CLOCK_SKEW_TOLD_MS:
             log.info("device_clock_off", driver=driver_id.hex, by_ms=hello.clock_ms - now_ms)
         limits = {"frame_bytes_max": FRAME_BYTES_MAX, "fixes_per_frame_max": FIXES_PER_FRAME_MAX}
-        await self._send(Welcome(self._id, now_ms, durable, limits, state))
-        await self._send(Config(SAMPLING_PERIOD_MS))
+        self._send(Welcome(self._id, now_ms, durable, limits, state))
+        self._send(Config(SAMPLING_PERIOD_MS))
+        early, self._early = self._early or [], None
+        for message in early:
+            self._send(message)
 
     async def _live(self) -> None:
-        assert self._principal is not None
-        writer = asyncio.create_task(self._write())
-        try:
-            while True:
-                async with asyncio.timeout(IDLE_MAX_S):
-                    message = await self._read()
-                if message is None:
-                    return
-                await self._receive(message)
-        finally:
-            if not self._closing:
-                writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+        receive, codec, loop = self._ws.receive, self._codec, self._loop
+        self._heard_at_s = loop.time()
+        self._watch_idle()
+        while (message := decode_frame(await receive(), codec)) is not None:
+            self._heard_at_s = now_s = loop.time()
+            if isinstance(message, Pong):
+                continue
+            if isinstance(message, Hello):
+                raise BadFrame("hello_twice", "`hello` is sent once.")
+            refusal = self._session.take(message.seq, now_s)
+            if refusal == "duplicate":
+                self._ack_soon()
+            elif refusal is not None:
+                metrics.frames_refused.labels(refusal).inc()
+                self._send(Nack(message.seq, refusal, True))
+            elif isinstance(message, Fixes):
+                self._take_fixes(message)
+            else:
+                await self._act(message)
 
-    async def _receive(self, message: Any) -> None:
-        if isinstance(message, Pong):
-            return
-        if isinstance(message, Hello):
-            raise BadFrame("hello_twice", "`hello` is sent once.")
-        refusal = self._session.take(message.seq, asyncio.get_running_loop().time())
-        if refusal == "duplicate":
-            self._ack()
-        elif refusal is not None:
-            metrics.frames_refused.labels(refusal).inc()
-            self._queue(Nack(message.seq, refusal, True))
-        elif isinstance(message, Fixes):
-            self._take_fixes(message)
+    def _watch_idle(self) -> None:
+        """Close when nothing was said for long; looks again when that could be."""
+        left_s = self._heard_at_s + IDLE_MAX_S - self._loop.time()
+        if left_s <= 0:
+            self._gateway.close_soon(self, CLOSE_IDLE)
         else:
-            await self._act(message)
+            self._idle_timer = self._loop.call_later(left_s, self._watch_idle)
 
     def _take_fixes(self, message: Fixes) -> None:
         try:
             self._gateway.ingest.add(self._entry(message.seq), message.fixes)
         except Overloaded:
             self._session.put_back(message.seq)
-            self._queue(Nack(message.seq, "overloaded", True))
+            self._send(Nack(message.seq, "overloaded", True))
 
     async def _act(self, action: DriverAction) -> None:
         """Carry out an action; wait for a database that is away, for a while, then ask for it again."""
         assert self._principal is not None
-        deadline_s = asyncio.get_running_loop().time() + ACTION_WAIT_MAX_S
+        deadline_s = self._loop.time() + ACTION_WAIT_MAX_S
         while True:
             try:
                 await self._gateway.desk.act(self._principal, action)
             except Problem as problem:
                 metrics.frames_refused.labels(problem.code).inc()
-                self._queue(Nack(action.seq, problem.code, False, problem.detail or problem.title))
+                self._send(Nack(action.seq, problem.code, False, problem.detail or problem.title))
             except (*database.AWAY, *AWAY) as error:
-                if asyncio.get_running_loop().time() < deadline_s:
+                if self._loop.time() < deadline_s:
                     log.warning("action_waits", error=f"{type(error).__name__}: {error}")
                     await asyncio.sleep(ACTION_RETRY_S)
                     continue
                 self._session.put_back(action.seq)
-                self._queue(Nack(action.seq, "unavailable", True))
+                self._send(Nack(action.seq, "unavailable", True))
                 return
             self._gateway.ingest.add(self._entry(action.seq), ())
             return
 
     def _entry(self, seq: int) -> Entry:
         assert self._principal is not None
+        return Entry(self._principal.operator(), self._principal.driver(), self._device_id, seq, self._durable)
 
-        def durable(rejected: Counter[str]) -> None:
-            self._rejected += rejected
-            if self._session.done(seq):
-                self._ack()
+    def _durable(self, seq: int, rejected: Mapping[str, int]) -> None:
+        if rejected:
+            self._rejected.update(rejected)
+        if self._session.done(seq):
+            self._ack_soon()
 
-        operator_id, driver_id = self._principal.operator(), self._principal.driver()
-        return Entry(operator_id, driver_id, self._device_id, seq, durable)
+    def _ack_soon(self) -> None:
+        """Acknowledge once for all frames of a batch: an ack says how far everything is durable."""
+        if not self._ack_due:
+            self._ack_due = True
+            self._loop.call_soon(self._ack)
 
     def _ack(self) -> None:
-        rejected, self._rejected = dict(self._rejected), Counter()
-        self._queue(Ack(self._session.durable, rejected))
+        self._ack_due = False
+        if self._rejected:
+            self._send(Ack(self._session.durable, dict(self._rejected)))
+            self._rejected.clear()
+        else:
+            self._send(Ack(self._session.durable))
 
     def _on_notice(self, payload: bytes) -> None:
         notice = read_notice(payload)
-        if notice.message is not None:
-            self._queue(notice.message)
+        if notice.message is not None and self._early is not None:
+            self._early.append(notice.message)
+        elif notice.message is not None:
+            self._send(notice.message)
         elif notice.device_id == self._device_id and notice.session != self._id:
-            self._queue(CLOSE_TAKEN_OVER)
+            self._gateway.close_soon(self, CLOSE_TAKEN_OVER)
 
     def _on_missed(self) -> None:
         """Messages for this driver may be lost: he comes back and finds them in `welcome.state`."""
-        self._queue(CLOSE_GOING_AWAY)
+        self._gateway.close_soon(self, CLOSE_GOING_AWAY)
 
-    def _queue(self, message: Any) -> None:
-        try:
-            self._outgoing.put_nowait(message)
-        except asyncio.QueueFull:  # the phone stopped reading; it will resume from its last ack
-            if self._transport is not None:
-                self._transport.abort()
-
-    async def _write(self) -> None:
-        """Send what is queued; of several acks in a row the newest says it all."""
-        while True:
-            message = await self._outgoing.get()
-            while isinstance(message, Ack) and not self._outgoing.empty():
-                following = self._outgoing.get_nowait()
-                if not isinstance(following, Ack):
-                    await self._send(message)
-                    message = following
-                else:
-                    message = Ack(following.seq, dict(Counter(message.rejected) + Counter(following.rejected)))
-            if isinstance(message, int):
-                self._closing = True
-                await self.close(message)
-                return
-            await self._send(message)
-
-    async def _send(self, message: Any) -> None:
-        data = self._codec.encode(message)
-        with contextlib.suppress(ConnectionError):
-            if self._codec.binary:
-                await self._ws.send_bytes(data)
-            else:
-                await self._ws.send_str(data.decode())
+    def _send(self, message: Any) -> None:
+        """Write a message; a phone that stopped reading is cut off, and resumes from its last ack."""
+        transport = self._transport
+        if self._ws.closed or transport.is_closing():
+            return
+        transport.write(socket_frame(self._codec.encode(message), binary=self._codec.binary))
+        if transport.get_write_buffer_size() > BUFFER_BYTES_MAX:
+            transport.abort()
 
     async def _read(self) -> Any | None:
         """Return the next message, or None when the socket is closed; raises `BadFrame`."""
         return decode_frame(await self._ws.receive(), self._codec)
-
-    async def _refuse_and_close(self, error: BadFrame) -> None:
-        metrics.frames_refused.labels(error.code).inc()
-        await self._send(Nack(0, error.code, False, error.detail))
-        await self.close(CLOSE_BAD_FRAME)
 
     async def close(self, code: int) -> None:
         """Close with a code that tells the phone what to do next."""

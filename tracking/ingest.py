@@ -8,8 +8,8 @@ With Redis away fixes wait here, bounded, and nobody is told that they are safe.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -37,16 +37,16 @@ class Overloaded(Exception):
 
 @dataclass(slots=True)
 class Entry:
-    """One frame on its way: `durable` is called when it is safe, with how many fixes were rejected for what."""
+    """One frame on its way: when it is safe, `durable` is called with its `seq` and the count of fixes by rejection."""
 
     operator_id: UUID
     driver_id: UUID
     device_id: str
     seq: int
-    durable: Callable[[Counter[str]], None]
+    durable: Callable[[int, Mapping[str, int]], None]
     rows: list[HistoryRow] = field(default_factory=list)
     live: list[Position] = field(default_factory=list)
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: dict[str, int] = field(default_factory=dict)
 
 
 class Ingest:
@@ -88,7 +88,7 @@ class Ingest:
         for fix in fixes:
             state, verdict = judge(state, fix, now_ms)
             if verdict not in KEPT:
-                entry.rejected[verdict.value] += 1
+                entry.rejected[verdict.value] = entry.rejected.get(verdict.value, 0) + 1
                 metrics.fixes_rejected.labels(verdict.value).inc()
                 continue
             entry.rows.append(history_row(entry.driver_id, fix, now_ms))
@@ -118,7 +118,7 @@ class Ingest:
             with metrics.ingest_seconds.time():
                 await self._write_until_done(operator_id, entries)
             for entry in entries:
-                entry.durable(entry.rejected)
+                entry.durable(entry.seq, entry.rejected)
 
     async def _write_until_done(self, operator_id: UUID, entries: list[Entry]) -> None:
         held = sum(len(entry.rows) for entry in entries)

@@ -22,8 +22,9 @@ class DriverSession:
     """Everything up to here is durable."""
 
     _waiting: dict[int, bool] = field(default_factory=dict)
-    """Received above `durable`, in order of arrival: is it done?"""
+    """Received above `durable`, ascending: is it done?"""
 
+    _highest: int = 0
     _resend_from: int = 0
     _tokens: float = FRAME_BURST
     _filled_at_s: float | None = None
@@ -40,6 +41,9 @@ class DriverSession:
             return self._refuse(seq, "rate_limited")
         self._resend_from = 0
         self._waiting[seq] = False
+        if seq < self._highest:  # it comes again, after a refusal: back into its place
+            self._waiting = dict(sorted(self._waiting.items()))
+        self._highest = max(self._highest, seq)
         return None
 
     def put_back(self, seq: int) -> None:
@@ -52,7 +56,8 @@ class DriverSession:
         if seq in self._waiting:
             self._waiting[seq] = True
         before = self.durable
-        for waiting in sorted(self._waiting):
+        while self._waiting:
+            waiting = next(iter(self._waiting))
             if not self._waiting[waiting] or (self._resend_from and waiting > self._resend_from):
                 break
             self.durable = waiting

@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -389,7 +389,7 @@ async def drive(town: Onward, drivers: list[UUID], step: int) -> None:
     ingest, durable = town.installation.parts[Ingest], asyncio.Event()
     left = len(drivers)
 
-    def one_is_durable(_rejected: Counter[str]) -> None:
+    def one_is_durable(_seq: int, _rejected: Mapping[str, int]) -> None:
         nonlocal left
         left -= 1
         if not left:
