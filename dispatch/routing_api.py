@@ -202,12 +202,12 @@ async def _lines(
                     "INSERT INTO route_plans (id, operator_id, business_id, plan, made_at) VALUES ($1, $2, $3, $4, $5)",
                     ids.parse(Kind.ROUTE_PLAN, view.id),
                     ctx.principal.operator(),
-                    business_id,
+                    _own(ctx),
                     view,
                     now,
                 )
                 detail = {"id": view.id, "planned": view.planned, "unplanned": len(view.unplanned)}
-                await audit.note(con, ctx.principal, "routes.planned", detail, business_id=business_id)
+                await audit.note(con, ctx.principal, "routes.planned", detail, business_id=_own(ctx))
             yield msgspec.json.encode({"result": view})
 
 

@@ -74,12 +74,12 @@ async def commit(
     if wanted and not 0 <= wanted[0] <= wanted[-1] < len(plan.routes):
         raise invalid("routes", f"This plan has routes 0 to {len(plan.routes) - 1}.")
     drivers = {naming.route: naming.driver_id for naming in named}
-    business_id = None if plan.business_id is None else ids.parse(Kind.BUSINESS, plan.business_id)
+    own = None if principal.who is Who.ADMIN else principal.business()
     results: list[CommitResult] = []
     for number in wanted:
         route = plan.routes[number]
         wrong = await _commit_route(
-            con, principal, plan_id, business_id, route, route.driver_id or drivers.get(number), now
+            con, principal.operator(), own, plan_id, route, route.driver_id or drivers.get(number), now
         )
         for name in route.deliveries():
             why = wrong.get(name)
@@ -87,7 +87,7 @@ async def commit(
     await con.execute("UPDATE route_plans SET committed_at = $2 WHERE id = $1", plan_id, now)
     done = sum(result.ok for result in results)
     detail = {"id": show(Kind.ROUTE_PLAN, plan_id), "routes": wanted, "done": done, "left_out": len(results) - done}
-    await audit.note(con, principal, "routes.committed", detail, business_id=business_id)
+    await audit.note(con, principal, "routes.committed", detail, business_id=own)
     return CommitResults(results)
 
 
@@ -97,9 +97,9 @@ Wrong = dict[str, tuple[str, str]]
 
 async def _commit_route(
     con: Connection,
-    principal: Principal,
+    operator_id: UUID,
+    own: UUID | None,
     plan_id: UUID,
-    business_id: UUID | None,
     route: RouteView,
     driver: str | None,
     now: datetime,
@@ -114,14 +114,14 @@ async def _commit_route(
         for row in await con.fetch(
             "SELECT * FROM deliveries WHERE id = ANY($1) AND operator_id = $2 ORDER BY id FOR UPDATE",
             sorted(versions),
-            principal.operator(),
+            operator_id,
         )
     }
     if driver is None:
         return all_of_it("validation_failed", "Nobody is named for this route.")
     if route.start_at + timedelta(seconds=GIVEN_UP_AFTER_S) < now:
         return all_of_it("conflict", "Its driver would have had to leave already: plan anew.")
-    who = await _driver(con, principal, ids.parse(Kind.DRIVER, driver), route)
+    who = await _driver(con, operator_id, own, ids.parse(Kind.DRIVER, driver), route)
     if who is None:
         return all_of_it("validation_failed", "No such driver with this vehicle works here.")
     if await con.fetchval(
@@ -138,13 +138,14 @@ async def _commit_route(
             wrong[show(Kind.DELIVERY, delivery_id)] = why
     kept = [rows[delivery_id] for delivery_id in versions if show(Kind.DELIVERY, delivery_id) not in wrong]
     if kept:
-        await _keep(con, principal, plan_id, business_id, route, who["id"], kept, now)
+        await _keep(con, operator_id, own, plan_id, route, who["id"], kept, now)
     return wrong
 
 
-async def _driver(con: Connection, principal: Principal, driver_id: UUID, route: RouteView) -> Record | None:
+async def _driver(
+    con: Connection, operator_id: UUID, own: UUID | None, driver_id: UUID, route: RouteView
+) -> Record | None:
     """Return the driver when he has the vehicle the route was made for and is the caller's to choose."""
-    business_id = None if principal.who is Who.ADMIN else principal.business()
     return await con.fetchrow(
         """SELECT dr.id, dr.pool, dr.skills,
              ARRAY(SELECT a.business_id FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS own
@@ -152,9 +153,9 @@ async def _driver(con: Connection, principal: Principal, driver_id: UUID, route:
              AND ($4::uuid IS NULL OR EXISTS (
                SELECT FROM driver_business_assignments a WHERE a.driver_id = dr.id AND a.business_id = $4))""",
         driver_id,
-        principal.operator(),
+        operator_id,
         route.vehicle.value,
-        business_id,
+        own,
     )
 
 
@@ -175,9 +176,9 @@ def _why_not(row: Record | None, version: int, who: Record) -> tuple[str, str] |
 
 async def _keep(
     con: Connection,
-    principal: Principal,
+    operator_id: UUID,
+    own: UUID | None,
     plan_id: UUID,
-    business_id: UUID | None,
     route: RouteView,
     driver_id: UUID,
     rows: Sequence[Record],
@@ -195,8 +196,8 @@ async def _keep(
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
         route_id,
         plan_id,
-        principal.operator(),
-        business_id,
+        operator_id,
+        own,
         driver_id,
         route.start_at,
         route.end_at,

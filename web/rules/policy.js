@@ -20,11 +20,11 @@ const OWN_WEIGHTS = ["weights.delay", "weights.lateness"];
 const whose = signal(""), view = signal(null), draft = signal({}), wrong = signal({}), busy = signal(false), failed = signal(""), schemas = signal(null);
 
 const at = (object, path) => path.split(".").reduce((inside, name) => inside?.[name], object);
-// The API's description of a field: { minimum, maximum, default }.
+// The API's description of a field: { minimum, maximum, default }; each vehicle has defaults of its own.
 function described(path) {
   const [first, ...rest] = path.split("."), all = schemas.value ?? {};
-  const shape = { weights: all.Weights, vehicles: all.VehicleLimits }[first] ?? all.Policy;
-  return shape?.properties[rest.at(-1) ?? first] ?? {};
+  const shape = { weights: all.Weights, vehicles: all.VehicleLimits }[first] ?? all.Policy, found = shape?.properties[rest.at(-1) ?? first];
+  return first === "vehicles" ? { ...found, default: undefined } : { ...found };
 }
 const flat = (set) => Object.fromEntries(GROUPS.flatMap(([, fields]) => fields).map(([path]) => [path, at(set, path)]).filter(([, value]) => value !== undefined).map(([path, value]) => [path, String(value)]));
 const query = () => (whose.value ? `?business_id=${whose.value}` : "");

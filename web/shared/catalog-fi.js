@@ -113,7 +113,7 @@ export default {
   wi_map: "Kartalla", wi_map_says: "Kartta ovista. Myöhässä tai toimittamatta: {before} kuten nyt, {after} vaihtoehdossa.", wi_way_alternative: "vaihtoehto, {n} matka|vaihtoehto, {n} matkaa", wi_way_baseline: "kuten nyt, {n} matka|kuten nyt, {n} matkaa",
   wi_no_day: "Ei vielä toistettavaa päivää", wi_no_day_hint: "Kun jotain on toimitettu, päivän voi toistaa. Demo tekee päivän minuuteissa:", wi_failed: "Päiviä ei voi lukea", wi_ready: "Eilinen uudelleen", wi_ready_hint: "Valitse päivä ja mitä muutetaan. Se toistetaan kahdesti: kuten nyt, ja kuten voisi olla.",
 
-  ru_title: "Säännöt ja reitit", ru_t_policy: "Ajojärjestely", ru_t_zones: "Alueet", ru_t_stores: "Kaupat", ru_t_routes: "Suunnitellut reitit", ru_t_fairness: "Tasapuolisuus",
+  ru_title: "Säännöt ja reitit", ru_t_policy: "Jakosäännöt", ru_t_zones: "Alueet", ru_t_stores: "Kaupat", ru_t_routes: "Suunnitellut reitit", ru_t_fairness: "Tasapuolisuus",
   ru_failed: "Tätä ei saada luettua", ru_again: "Yritä uudelleen", ru_whose: "Kenen", ru_everybody: "Kaikki yritykset", ru_save: "Tallenna", ru_saved: "Tallennettu. Voimassa heti.", ru_discard: "Hylkää muutokset",
   ru_policy_hint: "Tyhjä kenttä pysyy niin kuin se on kaikilla. Muutos on voimassa seuraavasta sekunnista ja jää lokiin.",
   ru_otherwise: "nyt: {value}", ru_yes: "kyllä", ru_no: "ei", ru_default: "Oletus {value}.", ru_bounds: "{low}–{high}.",
@@ -146,7 +146,7 @@ export default {
   ru_paused_now: "Tauolla nyt", ru_no_pauses: "Mikään alue ei ole tauolla.", ru_zone_map: "Kartta alueiden piirtämiseen", ru_zone_no_map: "Tämä selain ei voi piirtää karttaa. Käytä ympyrää kaupan ympärillä.",
   ru_fairness_hint: "Yhteinen pooli: kuka sai kuinka paljon työtä ja mitä tunti linjoilla maksoi.", ru_window: "Ajalta", ru_hours_8: "viime 8 tuntia", ru_hours_24: "viime vuorokausi", ru_hours_168: "viime viikko", ru_hours_744: "viime kuukausi",
   ru_share: "osuus työstä", ru_pay_hour: "palkkio tunnissa", ru_pay: "palkkio", ru_online: "linjoilla", ru_idle: "siitä vapaana", ru_accepts: "hyväksyy", ru_nobody_worked: "Kukaan poolista ei ollut silloin töissä", ru_nobody_worked_hint: "Valitse pidempi aika.",
-  ru_jain_even: "Tuntipalkkio on tasainen.", ru_jain_fair: "Tuntipalkkio on melko tasainen.", ru_jain_uneven: "Tuntipalkkio on epätasainen.", ru_jain_unknown: "Liian harva oli linjoilla vertailuun.", ru_jain_hint: "Jainin indeksi tuntipalkkiosta: 1 kun kaikki ansaitsevat saman, 1 jaettuna määrällä kun yksi ansaitsee kaiken. Tasaisia osuuksia voi painottaa ajojärjestelyssä.",
+  ru_jain_even: "Tuntipalkkio on tasainen.", ru_jain_fair: "Tuntipalkkio on melko tasainen.", ru_jain_uneven: "Tuntipalkkio on epätasainen.", ru_jain_unknown: "Liian harva oli linjoilla vertailuun.", ru_jain_hint: "Jainin indeksi tuntipalkkiosta: 1 kun kaikki ansaitsevat saman, 1 jaettuna määrällä kun yksi ansaitsee kaiken. Tasaisia osuuksia voi painottaa jakosäännöissä.",
 
   ro_hint: "Työlle, joka tiedetään etukäteen: kokonaisia kierroksia aikaikkunoin, työajoin ja tiloin. Mitään ei päätetä ennen vahvistusta.",
   ro_chosen: "{n}/{all} toimitus|{n}/{all} toimitusta", ro_window: "{from}–{until}", ro_unnamed: "Nimeämättömiä kuljettajia", ro_vehicle: "ajoneuvo", ro_from: "Alkaen", ro_to: "asti", ro_home: "Lähtö ja paluu", ro_anywhere: "missä vain", ro_fewest: "Mahdollisimman vähän kuljettajia", ro_plan: "Suunnittele reitit", ro_choose_hint: "Valitse toimitukset ja kuka ajaa.",
