@@ -41,6 +41,7 @@ class EventType(StrEnum):
     DELIVERY_RETURNING = "delivery.returning"
     DELIVERY_RETURNED = "delivery.returned"
     DELIVERY_ETA_CHANGED = "delivery.eta_changed"
+    DELIVERY_DELAYED = "delivery.delayed"
     DELIVERY_UPDATED = "delivery.updated"
     DELIVERY_REORDERED = "delivery.reordered"
     DELIVERY_UNDELIVERABLE = "delivery.undeliverable"
@@ -53,6 +54,8 @@ class EventType(StrEnum):
 
     DRIVER_STATE_CHANGED = "driver.state_changed"
     DRIVER_ARRIVED = "driver.arrived"
+
+    MESSAGE_SENT = "message.sent"
 
     STORE_CLOSED = "store.closed"
     STORE_OPENED = "store.opened"

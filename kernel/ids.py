@@ -40,6 +40,7 @@ class Kind(StrEnum):
     EVENT = "evt"
     ALERT = "alr"
     ROUTE_PLAN = "rpl"
+    MESSAGE = "msg"
 
 
 def new_id() -> UUID:

@@ -28,7 +28,8 @@ class _Packed:
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """Return a command as it goes over the wire."""
-        return self._pack(*args)
+        packed: list[bytes] = self._pack(*args)
+        return packed
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
         """Return many commands as one write."""

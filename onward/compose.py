@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from limits.aio.storage import RedisStorage
 
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
+from dispatch.eta_learner import EtaLearner
 from dispatch.live import LiveFacts
 from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
@@ -27,11 +28,11 @@ from dispatch.whatif_process import Replays
 from kernel.access import Principal
 from kernel.clock import Clock
 from kernel.db import Database
-from kernel.http import Endpoint
+from kernel.http import Endpoint, json_body
 from kernel.outbox import Relay
 from kernel.redis import Redis, connect
 from kernel.supervise import Supervisor
-from onward import health, mappage, middleware, openapi, pages, reactions, routes, timers
+from onward import asyncapi, health, mappage, middleware, openapi, pages, reactions, routes, timers
 from onward.config import Settings
 from onward.maps.store import map_dir
 from onward.travel import TravelFactory
@@ -84,7 +85,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     db = await Database.connect(settings.database_url, size_max=settings.database_connections_max)
     redis, supervisor = connect(settings.redis_url), Supervisor()
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
-    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))
+    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name), settings.routing_url)
     live, facts, push, fences, hub = (
         LivePositions(redis),
         Facts(redis),
@@ -97,7 +98,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     ingest = Ingest(redis, fences, clock)
     planner = Planner(travel, speed=clock.speed)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
-    eta = EtaKeeper(db, live, planner, clock, travel.source)
+    eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
     streams = Streams(hub, facts, views)
     door = FrontDoor(db, links, clock)
@@ -122,10 +123,12 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
-            Replays: Replays(travel),
+            Replays: Replays(replace(travel, routing_url="")),  # a day has too many places to ask a server for
             Routings: Routings(travel),
             Lookout: lookout,
             Planner: planner,
+            EtaKeeper: eta,
+            EtaLearner: learner,
             Ingest: ingest,
             LivePositions: live,
         },
@@ -144,7 +147,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta, numbers, lookout, streams))
+        timers.start(supervisor, timers.timers(db, redis, clock, eta, learner, numbers, lookout, streams))
         yield
         await supervisor.stop()
         planner.close()
@@ -173,18 +176,23 @@ def _proof_store(data_dir: Path) -> Any:
     return obstore.store.LocalStore(str(folder))
 
 
+def _document(document: dict[str, Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    spec = msgspec.json.encode(document)
+
+    async def serve(_request: web.Request) -> web.StreamResponse:
+        return json_body(spec)
+
+    return serve
+
+
 def _application(installation: Installation) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[middleware.problems])
     endpoints = [Endpoint.of(route) for route in routes.ROUTES]
     for endpoint in endpoints:
         route = endpoint.route
         app.router.add_route(route.method, route.path, middleware.endpoint_handler(installation, endpoint))
-    spec = msgspec.json.encode(openapi.document(endpoints, version=version("onward")))
-
-    async def openapi_json(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=spec, content_type="application/json")
-
-    app.router.add_get("/openapi.json", openapi_json)
+    app.router.add_get("/openapi.json", _document(openapi.document(endpoints, version=version("onward"))))
+    app.router.add_get("/asyncapi.json", _document(asyncapi.document(version=version("onward"))))
     health.mount(app, installation)
     mappage.mount(app, installation.settings)
     pages.mount(app)

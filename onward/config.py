@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from onward.travel import routing_url
+
+RoutingUrl = Annotated[str, AfterValidator(routing_url)]
 SECRET_FILE_MODE = 0o600
 
 
@@ -35,6 +38,10 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     public_url: str = Field(default="", description="How people reach this server; empty: http://host:port.")
     map_name: str = Field(default="helsinki", description="Which imported map to serve (`onward map list`).")
+    routing_url: RoutingUrl = Field(
+        default="",
+        description="A server for travel times: osrm+http://… or valhalla+http://…; empty: the map's streets.",
+    )
     style_url: str = Field(default="", description="A MapLibre style of your own instead of the imported map.")
     secret: str = Field(default="", description="Signs tracking links; empty: made once and kept below data_dir.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -10,6 +10,7 @@ from functools import partial
 
 from dispatch import offers
 from dispatch.eta import EtaKeeper
+from dispatch.eta_learner import EtaLearner
 from dispatch.numbers import BoardNumbers
 from dispatch.watch import Lookout
 from kernel.clock import JUMP_MIN_S, Clock, JumpWatch
@@ -37,6 +38,7 @@ def timers(
     redis: Redis,
     clock: Clock,
     eta: EtaKeeper,
+    learner: EtaLearner,
     numbers: BoardNumbers,
     lookout: Lookout,
     streams: Streams,
@@ -66,11 +68,13 @@ def timers(
                 """DELETE FROM route_plans p WHERE made_at < now() - interval '90 days'
                    AND NOT EXISTS (SELECT FROM planned_routes r WHERE r.plan_id = p.id)"""
             )
+            await con.execute("DELETE FROM eta_predictions WHERE at < now() - interval '60 days'")
             await con.execute("DELETE FROM outbox WHERE done_at < now() - interval '30 days'")
 
     return (
         Timer("expire_offers", 1.0, expire_offers),
         Timer("eta", 5.0, eta.refresh),
+        Timer("eta_learning", 120.0, learner.learn),
         Timer("numbers", 5.0, streams.refresh_numbers),
         Timer("staffing", 60.0, numbers.note_staffing),
         Timer("lookout", 5.0, lookout.look),

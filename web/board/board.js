@@ -76,7 +76,7 @@ function MapArea() {
   useEffect(() => {
     let stop = () => {};
     const onPick = (id) => { if (deliveryOf(id) || driverOf(id)) pick(id); };
-    makeMap(ref.current, { onPick, onPoint: (id) => { pointed.value = id; } }).then((made) => {
+    makeMap(ref.current, { onPick, onPoint: (id) => { pointed.value = id; }, onView: link.look }).then((made) => {
       if (!made) return;
       map = made;
       stop = drawOn(made);

@@ -11,6 +11,7 @@ import { ask, relieve } from "./give.js";
 import { StatusBadge, reasonOf, whoHasIt } from "./list.js";
 import { DONE, SEEKING, atRisk, board, colors, deliveryOf, driverOf, late_s, movable, pickedUp, positionOf, said, selected } from "./state.js";
 import { Suggestions } from "./suggest.js";
+import { Thread } from "./thread.js";
 import { Why } from "./why.js";
 
 // Before the pickup a delivery is canceled; with food aboard it can only be given up.
@@ -40,8 +41,9 @@ function Head({ title, children, pick }) {
 function Times({ d }) {
   const late = late_s(d), tone = late ? "bad" : atRisk(d) ? "warn" : "";
   const hint = late ? t("late_hint", { time: duration(Math.max(60, late)) }) : atRisk(d) && !SEEKING.has(d.status) ? t("at_risk_hint") : "";
+  const told = late > 0 && d.delay_told_s ? t("delay_told", { time: duration(Math.max(60, d.delay_told_s)) }) : "";
   return html`<dl class="times"><div class=${tone}><dt>${t("arrives")}</dt><dd class="num">${d.eta ? range(d.eta.dropoff) : "–"}</dd></div>
-    <div><dt>${t("promised")}</dt><dd class="num">${time(d.promised_at) || "–"}</dd></div></dl>${hint && html`<p class=${`hint ${tone}`}>${hint}</p>`}`;
+    <div><dt>${t("promised")}</dt><dd class="num">${time(d.promised_at) || "–"}</dd></div></dl>${hint && html`<p class=${`hint ${tone}`}>${hint}${told && ` · ${told}`}</p>`}`;
 }
 function DeliveryPanel({ d, pick }) {
   const driver = d.driver_id && driverOf(d.driver_id), open = !DONE.has(d.status);
@@ -63,6 +65,7 @@ function DeliveryPanel({ d, pick }) {
       ${movable(d) && html`<button class="btn" aria-keyshortcuts="a" onClick=${() => ask([d.id])}>${t("assign")}</button>`}
       ${mayCancel && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("cancel")}</button>`}
       ${mayFail && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("fail")}</button>`}</div>
+    <${Thread} d=${d} key=${d.id}/>
     ${d.unassigned_reason?.code === "manual" && d.status === "pending" && !d.pinned_driver_id ? html`<${Suggestions} d=${d}/>` : html`<${Why} d=${d}/>`}
     <section><h3>${t("timeline")}</h3><${Timeline} steps=${d.timeline} prefix="h_"/></section>
     ${cancelling.value === d.id && html`<${CancelDialog} d=${d} close=${() => { cancelling.value = null; }}/>`}`;
