@@ -351,6 +351,7 @@ def store_object(row: Record) -> dict[str, Any]:
         "lng": row["lng"],
         "closed_since": row["closed_since"],
         "closed_reason": row["closed_reason"],
+        "closed_until": row["closed_until"],
     }
 
 

@@ -40,6 +40,7 @@ class Kind(StrEnum):
     EARNING = "ern"
     EVENT = "evt"
     ALERT = "alr"
+    ROUTE_PLAN = "rpl"
     MESSAGE = "msg"
 
 

@@ -20,6 +20,7 @@ from dispatch.live import LiveFacts
 from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
 from dispatch.proof import ProofStore
+from dispatch.routing_process import Routings
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from dispatch.watch import Lookout
@@ -128,6 +129,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             BoardViews: views,
             Dispatcher: dispatcher,
             Replays: Replays(replace(travel, routing_url="")),  # a day has too many places to ask a server for
+            Routings: Routings(travel),
             Lookout: lookout,
             Planner: planner,
             EtaKeeper: eta,

@@ -23,6 +23,7 @@ PAGES: Final = {
     "/track/": "track",
     "/shop/": "shop",
     "/whatif/": "whatif",
+    "/rules/": "rules",
     "/driver/": "driver",
     "/trip/": "trip",
 }

@@ -17,6 +17,7 @@ from kernel.clock import JUMP_MIN_S, Clock, JumpWatch
 from kernel.db import Database, Reason
 from kernel.redis import Redis
 from kernel.supervise import Supervisor
+from tenancy import stores
 from tracking.filters_kept import Filters
 from tracking.presence import remove_ghosts
 from tracking.retention import forget_old
@@ -59,6 +60,10 @@ def leaders(
             await offers.restart_terms(con, now, LONG_AGO if jumps.jumped() else future)
             await offers.expire_due(con, now)
 
+    async def open_stores() -> None:
+        async with db.platform_tx(Reason.HOUSEKEEPING) as con:
+            await stores.open_due(con, clock.now())
+
     async def forget() -> None:
         async with db.platform_tx(Reason.HOUSEKEEPING) as con:
             await con.execute("DELETE FROM sessions WHERE expires_at < now() - interval '7 days'")
@@ -66,6 +71,10 @@ def leaders(
             await con.execute("DELETE FROM driver_actions WHERE handled_at < now() - interval '14 days'")
             await con.execute("DELETE FROM alerts WHERE ended_at < now() - interval '90 days'")
             await con.execute("DELETE FROM rejected_fixes WHERE received_at < now() - interval '30 days'")
+            await con.execute(
+                """DELETE FROM route_plans p WHERE made_at < now() - interval '90 days'
+                   AND NOT EXISTS (SELECT FROM planned_routes r WHERE r.plan_id = p.id)"""
+            )
             await con.execute("DELETE FROM eta_predictions WHERE at < now() - interval '60 days'")
             await con.execute("DELETE FROM outbox WHERE done_at < now() - interval '30 days'")
 
@@ -76,6 +85,7 @@ def leaders(
         Timer("staffing", 60.0, numbers.note_staffing),
         Timer("lookout", 5.0, lookout.look),
         Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
+        Timer("open_stores", 5.0, open_stores),
         Timer("forget", 3600.0, forget),
         Timer("retention", 3600.0, lambda: forget_old(db, clock.now())),
     )

@@ -11,6 +11,7 @@ import { ask, relieve } from "./give.js";
 import { Phones } from "./phones.js";
 import { StatusBadge, reasonOf, whoHasIt } from "./list.js";
 import { DONE, SEEKING, atRisk, board, colors, deliveryOf, driverOf, late_s, movable, pickedUp, positionOf, said, selected } from "./state.js";
+import { Suggestions } from "./suggest.js";
 import { Thread } from "./thread.js";
 import { Why } from "./why.js";
 
@@ -67,7 +68,7 @@ function DeliveryPanel({ d, pick }) {
       ${mayCancel && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("cancel")}</button>`}
       ${mayFail && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("fail")}</button>`}</div>
     <${Thread} d=${d} key=${d.id}/>
-    <${Why} d=${d}/>
+    ${d.unassigned_reason?.code === "manual" && d.status === "pending" && !d.pinned_driver_id ? html`<${Suggestions} d=${d}/>` : html`<${Why} d=${d}/>`}
     <section><h3>${t("timeline")}</h3><${Timeline} steps=${d.timeline} prefix="h_"/></section>
     ${cancelling.value === d.id && html`<${CancelDialog} d=${d} close=${() => { cancelling.value = null; }}/>`}`;
 }

@@ -159,8 +159,17 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
     area(box) {
       const [west, south, east, north] = box ?? [];
       const coordinates = [[[west, south], [east, south], [east, north], [west, north], [west, south]]];
-      data.area = box ? [{ type: "Feature", geometry: { type: "Polygon", coordinates }, properties: {} }] : [];
+      this.shapes(box ? [{ type: "Polygon", coordinates }] : []);
+    },
+    // Areas as GeoJSON geometries.
+    shapes(list) {
+      data.area = list.map((geometry) => ({ type: "Feature", geometry, properties: {} }));
       show("area", data.area);
+    },
+    // Ways of several colours: { points, color }.
+    ways(list) {
+      data.line = list.map(({ points, color }) => ({ type: "Feature", properties: { plain: false, color }, geometry: { type: "LineString", coordinates: points.map((place) => [place.lng, place.lat]) } }));
+      show("line", data.line);
     },
     // What is drawn at a point of the window: the id of a driver or place, or null; fingers are broad.
     at(x, y) {
@@ -222,7 +231,7 @@ function dress(map, colors, info) {
   map.addLayer({ id: "way-beside", type: "line", source: "line", filter: ["get", "plain"], layout: { "line-cap": "round", "line-join": "round" },
     paint: { "line-color": colors.text, "line-width": 2, "line-opacity": 0.75 } });
   map.addLayer({ id: "way", type: "line", source: "line", filter: ["!", ["get", "plain"]], layout: { "line-cap": "round", "line-join": "round" },
-    paint: { "line-color": colors.line, "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
+    paint: { "line-color": ["coalesce", ["get", "color"], colors.line], "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
   const round = { "line-cap": "round", "line-join": "round" };
   map.addLayer({ id: "track-edge", type: "line", source: "track", layout: round, paint: { "line-color": colors.halo, "line-width": 8, "line-opacity": 0.9 } });
   map.addLayer({ id: "track", type: "line", source: "track", layout: round, paint: { "line-color": ["get", "color"], "line-width": 5 } });

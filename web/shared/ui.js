@@ -18,7 +18,7 @@ const STROKES = {
   camera: "M4 8h3l2-3h6l2 3h3v11H4V8Zm8 8a3.2 3.2 0 1 0 0-6.4 3.2 3.2 0 0 0 0 6.4Z",
   play: "M7 4.5v15l12-7.5-12-7.5Z", pause: "M8 5v14M16 5v14", phone: "M8 2.5h8v19H8v-19Zm3 16h2",
   alert: "M12 4 2.5 20h19L12 4Zm0 6v5m0 2.4v.1",
-  funnel: "M4 5h16l-6 7.5V19l-4 1.5v-8Z", frame: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4",
+  funnel: "M4 5h16l-6 7.5V19l-4 1.5v-8Z", rules: "M4 7h9m6 0h1M4 17h1m6 0h9M16 7a1.5 1.5 0 1 1-3 0 1.5 1.5 0 0 1 3 0ZM8 17a1.5 1.5 0 1 1-3 0 1.5 1.5 0 0 1 3 0Z", frame: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4",
 };
 export function Icon({ name }) {
   return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${STROKES[name]}/></svg>`;
@@ -74,8 +74,7 @@ export async function api(token, path, { body, headers, ...options } = {}) {
       headers: { ...(token && { Authorization: `Bearer ${token}` }), ...(body && { "Content-Type": "application/json" }), ...headers },
     });
   } catch { throw new Error(t("no_network")); }
-  if (reply.status === 204) return null;
-  const answer = await reply.json().catch(() => ({}));
+  const answer = reply.status === 204 ? {} : await reply.json().catch(() => ({}));
   const words = answer.code === "validation_failed" ? t("wrong_form") : answer.detail || answer.title || reply.statusText;
   if (!reply.ok) throw Object.assign(new Error(words), { problem: answer });
   return answer;
