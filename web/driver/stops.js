@@ -7,6 +7,7 @@ import { Icon, html } from "../shared/ui.js";
 import { shrink } from "./camera.js";
 import { at, link, report, say, shown } from "./state.js";
 import { useSteady } from "./steady.js";
+import { Talk } from "./talk.js";
 import { canFail, mapLink, metersTo, needsPhoto, nextStatus } from "./work.js";
 
 const REASONS = ["dr_fail_nobody", "dr_fail_address", "dr_fail_refused", "dr_fail_damaged", "dr_fail_other"];
@@ -31,6 +32,7 @@ function Current({ stop }) {
     <p class="links"><a class="btn" href=${mapLink(stop)}><${Icon} name="away"/>${t("dr_navigate")}</a>
       ${stop.phone && html`<a class="btn" href=${`tel:${stop.phone}`}>${t("dr_call")}</a>`}</p>
     <${Facts} stop=${stop}/><${Taken} stop=${stop}/>
+    <${Talk} stop=${stop}/>
     ${canFail(stop) && html`<button class="btn quiet fail" onClick=${() => { failing.value = stop; }}>${t("dr_fail")}</button>`}</article>`;
 }
 // The photo as it was kept, for as long as this phone still has it.

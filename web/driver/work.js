@@ -14,17 +14,18 @@ export const nextStatus = (stop) => NEXT[stop.kind]?.[stop.status] ?? null;
 export const canFail = (stop) => stop.kind === "dropoff" && ABOARD.has(stop.status);
 export const needsPhoto = (stop, photographed) => nextStatus(stop) === "delivered" && !photographed.has(stop.delivery_id);
 
-export const nothing = { driver: null, offers: [], version: -1, stops: [], notices: [], reached: {}, proofs: [], stores: {} };
+export const nothing = { driver: null, offers: [], version: -1, stops: [], notices: [], reached: {}, proofs: [], stores: {}, messages: [] };
 
 // The server said something: what is known now.
 export function hear(state, message) {
   if (message.type === "welcome") {
-    const { driver, offers, route, notices } = message.state;
-    return routed({ ...state, driver, offers, notices: notices ?? [], version: -1 }, route);
+    const { driver, offers, route, notices, messages } = message.state;
+    return routed({ ...state, driver, offers, notices, messages, version: -1 }, route);
   }
   if (message.type === "route") return routed(state, message);
   if (message.type === "offer") return { ...state, offers: [...state.offers.filter((one) => one.id !== message.offer.id), message.offer] };
   if (message.type === "offer_gone") return { ...state, offers: state.offers.filter((one) => one.id !== message.offer_id) };
+  if (message.type === "message") return { ...state, messages: [...state.messages.filter((one) => one.id !== message.id), message] };
   return state;
 }
 // A route may have been written before our last word was heard: what was confirmed since (`reached`) stays true. Where food came
@@ -42,9 +43,14 @@ export function settle(state, action, refused = false) {
   if (action.type === "status" && refused) return { ...state, proofs: action.status === "delivered" ? state.proofs.filter((id) => id !== action.delivery_id) : state.proofs };
   if (action.type === "status") return { ...state, reached: { ...state.reached, [action.delivery_id]: action.status } };
   if (action.type === "availability" && !refused && state.driver) return { ...state, driver: { ...state.driver, state: action.state } };
+  if (action.type === "message" && !refused) return { ...state, messages: [...state.messages, said(action)] };
   if (action.type === "offer_reply") return { ...state, offers: state.offers.filter((one) => one.id !== action.offer_id) };
   return state;
 }
+
+const said = ({ id, t, delivery_id, channel, text }) => ({ id, delivery_id, channel, text, sender: "driver", at: new Date(t).toISOString() });
+// What was written about a delivery, by others and by him, sent or not.
+export const talkOf = (state, actions, delivery_id) => [...state.messages, ...actions.filter((action) => action.type === "message").map(said)].filter((one) => one.delivery_id === delivery_id);
 
 // What to show: { shift, offers, stops, photographed }. `actions`: what he did and nobody confirmed yet, oldest first.
 export function picture(state, actions) {
