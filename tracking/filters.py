@@ -60,7 +60,7 @@ IN_HISTORY: Final = ACCEPTED | {Verdict.STATIC, Verdict.DISTANCE, Verdict.PERIOD
 """Stored in their place, with the verdict."""
 WITHOUT_PLACE: Final = frozenset({Verdict.INVALID, Verdict.ZERO, Verdict.FUTURE, Verdict.TOO_OLD})
 """They have no place on Earth, or none in time: kept raw for a while, apart."""
-_DOUBTED: Final = frozenset({Verdict.ACCURACY, Verdict.JUMP})
+DOUBTED: Final = frozenset({Verdict.ACCURACY, Verdict.JUMP})
 
 Meters = Annotated[int, Meta(ge=0, le=10_000)]
 
@@ -161,14 +161,14 @@ def _judge_late(state: FilterState, fix: WireFix, limits: FilterLimits) -> Verdi
     folds.insert(place, fold)
     for after in range(place + 1, len(times)):
         before = folds[after]
-        doubted = before.verdict in _DOUBTED
+        doubted = before.verdict in DOUBTED
         fold = _fold(fold, fixes[after], limits, state.believed if doubted else [])
         folds[after] = fold
         if fold == before:
             break
     if len(times) > KEPT_MAX:
         _forget(state)
-    return own.verdict if own.verdict in _DOUBTED else Verdict.LATE
+    return own.verdict if own.verdict in DOUBTED else Verdict.LATE
 
 
 def _forget(state: FilterState) -> None:
