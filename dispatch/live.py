@@ -22,7 +22,7 @@ from kernel.ids import Kind, show
 from tracking.fences import Fences, NextStop
 from tracking.push import DriverPush
 from tracking.recovery import Facts
-from tracking.wire import Offer, OfferGone, Route
+from tracking.wire import DriverMessage, Offer, OfferGone, Route
 
 
 class LiveFacts:
@@ -61,6 +61,11 @@ class LiveFacts:
             await self._push.push(event.driver_id, Offer(event.data))
         else:
             await self._push.push(event.driver_id, OfferGone(event.data["id"], event.data["status"]))
+
+    async def on_message(self, con: Connection, event: Event) -> None:
+        """Somebody wrote about a delivery: tell the driver's phone, unless it was he."""
+        if event.driver_id is not None and event.data["sender"] != "driver":
+            await self._push.push(event.driver_id, DriverMessage(**event.data))
 
     async def on_route(self, con: Connection, event: Event) -> None:
         """A driver's stops changed: send him his whole route and set the fence of his next stop."""

@@ -33,11 +33,12 @@ class PlannerAway(Exception):
 class Planner:
     """Processes that price and solve: one for every two cores, each started when it is needed.
 
-    `speed` is the clock's: work is no faster for it.
+    `speed` is the clock's: work is no faster for it. `sharing` planners share the cores of this machine.
     """
 
-    def __init__(self, make_travel: Callable[[], TravelTimes], *, speed: float = 1.0) -> None:
+    def __init__(self, make_travel: Callable[[], TravelTimes], *, speed: float = 1.0, sharing: int = 1) -> None:
         self._make_travel = make_travel
+        self._processes_max = max(1, (os.cpu_count() or 1) // (2 * sharing))
         self._speed = speed
         self._pool: ProcessPoolExecutor | None = None
         self._ready = False
@@ -66,7 +67,7 @@ class Planner:
         if self._pool is None:
             self._ready = False
             self._pool = ProcessPoolExecutor(
-                max(1, (os.cpu_count() or 1) // 2),
+                self._processes_max,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=worker.start,
                 initargs=(self._make_travel,),

@@ -60,7 +60,7 @@ JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kin
 """
 
 _JOBS: Final = f"""{_DELIVERY}
-WHERE d.operator_id = $1 AND d.status = 'pending'
+WHERE d.operator_id = $1 AND d.status = 'pending' AND d.planned_route_id IS NULL
   AND greatest(d.ready_at, d.dropoff_from - make_interval(secs => {REACH_MAX_S})) <= $4
   AND (d.pinned_driver_id IS NOT NULL OR coalesce(b.policy->>'mode', $5) <> 'manual')
   AND (d.retry_at IS NULL OR d.retry_at NOT BETWEEN $2 AND $2 + make_interval(secs => {HELD_MAX_S}))
@@ -90,6 +90,7 @@ SELECT dr.id, dr.vehicle, dr.pool, dr.state, dr.skills,
             AND o.answered_at > greatest($4, dr.state_since) ORDER BY o.answered_at DESC LIMIT $5) last) AS missed,
        (SELECT coalesce(jsonb_object_agg(a.business_id, a.priority), '{}')
         FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS priorities,
+       (SELECT min(r.start_at) FROM planned_routes r WHERE r.driver_id = dr.id) AS planned_from,
        (SELECT count(*) FROM deliveries d
         WHERE d.driver_id = dr.id AND d.status = 'delivered' AND d.finished_at > $2) AS jobs_done,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
@@ -198,6 +199,7 @@ async def _question(
                 skills=frozenset(row["skills"]),
                 capacity=limits[Vehicle(row["vehicle"])].capacity,
                 distance_m_max=limits[Vehicle(row["vehicle"])].distance_m_max,
+                off_in_s=None if row["planned_from"] is None else _seconds_to(row["planned_from"], now),
                 route=() if row["id"] in bound else tuple(_stop(stop, model, now) for stop in row["route"]),
                 takes_on_the_way=all(policies.of(UUID(stop["business_id"])).several_stores for stop in row["route"]),
                 keeps=tuple(bound.get(row["id"], ())),

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatch import markets, offers, snapshot
+from dispatch import markets, offers, planned, snapshot
 from dispatch.alerts import Alert, AlertCode, settle
 from dispatch.decisions import keep_decision, note, note_open, terms
 from dispatch.engine.bundles import Trip
@@ -111,6 +111,7 @@ class Dispatcher:
 
     async def _tick(self, operator_id: UUID) -> int | None:
         now = self._clock.now()
+        await planned.offer_due(self._db, self._live, operator_id, now)
         with metrics.tick_seconds.labels("snapshot").time():
             seen = await snapshot.take(self._db, self._live, self._models, operator_id, now)
         for row, reason in seen.held:
@@ -169,7 +170,7 @@ class Dispatcher:
                 offer_of = await offers.send(
                     con,
                     operator_id=operator_id,
-                    asked={who.driver_id: terms(rows, stops, joins, who) for who in (chosen, *several)},
+                    asked={who.driver_id: terms(rows, stops, joins, who.to_pickup_s) for who in (chosen, *several)},
                     deliveries=[(row["id"], row["version"]) for row in rows],
                     ttl_s=its.offer_ttl_s,
                     now=self._clock.now(),

@@ -19,7 +19,7 @@ from dispatch.engine.floor import solve_greedily
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
-from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Legs, Limits, Problem, Stop, Weights
+from dispatch.engine.problem import NOWHERE, OFF_NEVER_S, Driver, Job, JobWeights, Legs, Limits, Problem, Stop, Weights
 from dispatch.engine.solve import solve, solve_and_explain
 from geo.point import Point, as_array
 from geo.travel import UNREACHABLE_S, CrowFlies, TravelTimes, Vehicle
@@ -60,6 +60,8 @@ class LiveDriver(msgspec.Struct, frozen=True):
     """Whether everybody on his route allows that he picks up elsewhere before he is at their doors."""
     keeps: tuple[UUID, ...] = ()
     """Deliveries he is on his way to pick up, all at one store: more may join them there."""
+    off_in_s: int | None = None
+    """When he has to leave for a route that was planned ahead: he picks up nothing else from then on."""
 
 
 class OpenJob(msgspec.Struct, frozen=True):
@@ -200,6 +202,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
                 id=driver.id,
                 place=way[-1],
                 free_s=free_s,
+                off_s=OFF_NEVER_S if driver.off_in_s is None else driver.off_in_s,
                 vehicle=vehicle,
                 pool=driver.pool,
                 business_priority=driver.business_priority,

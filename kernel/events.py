@@ -57,6 +57,8 @@ class EventType(StrEnum):
     DRIVER_ARRIVED = "driver.arrived"
     DRIVER_LEFT = "driver.left"
 
+    MESSAGE_SENT = "message.sent"
+
     STORE_CLOSED = "store.closed"
     STORE_OPENED = "store.opened"
 

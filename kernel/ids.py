@@ -40,6 +40,8 @@ class Kind(StrEnum):
     EARNING = "ern"
     EVENT = "evt"
     ALERT = "alr"
+    ROUTE_PLAN = "rpl"
+    MESSAGE = "msg"
 
 
 def new_id() -> UUID:

@@ -1,4 +1,7 @@
-"""Every Redis key and channel, on one page. The braces are hash tags: one operator's live data stays on one shard."""
+"""Every Redis key and channel, on one page.
+
+The braces are hash tags: an operator's live data, and what a topic says, stay on one shard each, with their channels.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from uuid import UUID
 
 
 def operators() -> str:
-    """Set of the operators (16 bytes each) that ever had a fix: whose streams history drains."""
+    """Set of the operators (16 bytes each) whose drivers ever came: whose streams history drains."""
     return "operators"
 
 
@@ -93,8 +96,3 @@ def delivery_topic(delivery_id: UUID) -> str:
 def staffing(scope_id: UUID) -> str:
     """Hash minute of the hour → packed (minute, open deliveries, available, busy drivers) of a board's scope."""
     return f"staffing:{scope_id.hex}"
-
-
-def lease(name: str) -> str:
-    """Lease of a role that one process holds at a time."""
-    return f"lease:{name}"

@@ -162,6 +162,62 @@ def ingest(
     _print({"bench": "ingest", **found})
 
 
+@app.command()
+def fanout(
+    seconds: Annotated[float, typer.Option(min=1, help="For how long each case runs.")] = 8,
+    socketio: Annotated[
+        Path | None, typer.Option(help="A folder where `npm install socket.io` was said: measure it too.")
+    ] = None,
+    only_json: OnlyJson = False,
+) -> None:
+    """Measure what a position costs on its way out, beside a bare relay and Socket.IO."""
+    from benchmarks import fanout as bench
+
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("streaming", total=len(bench.CASES))
+        found = bench.measure(seconds, socketio, measured=lambda: progress.advance(task))
+    if not only_json:
+        _show_cases(found["cases"])
+    _print({"bench": "fanout", **found})
+
+
+@app.command()
+def board(
+    drivers: Annotated[int, typer.Option(min=1, max=5000, help="How many drivers move.")] = 5000,
+    boards: Annotated[int, typer.Option(min=1, help="How many boards look on.")] = 50,
+    seconds: Annotated[float, typer.Option(min=1, help="For how long each case runs.")] = 15,
+    only_json: OnlyJson = False,
+) -> None:
+    """Measure bytes and CPU of boards, each with a screen of its own."""
+    from benchmarks import boards as bench
+
+    found = bench.measure(drivers, boards, seconds)
+    if not only_json:
+        _show_cases(found["cases"])
+    _print({"bench": "board", **found})
+
+
+@app.command()
+def soak(
+    drivers: Annotated[int, typer.Option(min=1, help="How many drivers are connected.")] = 10_000,
+    viewers: Annotated[int, typer.Option(min=1, help="How many customers look on, a driver each.")] = 1_000,
+    fix_every_s: Annotated[float, typer.Option(min=0.2, help="Seconds between two fixes of a driver.")] = 4.0,
+    seconds: Annotated[float, typer.Option(min=5, help="For how long.")] = 300,
+    only_json: OnlyJson = False,
+) -> None:
+    """Hold a city's worth of sockets for minutes: nothing lost, how late, how much memory, what is full first."""
+    from benchmarks import soak as bench
+
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("a city drives", total=1.0)
+        found = bench.measure(
+            drivers, viewers, fix_every_s, seconds, seen=lambda share: progress.update(task, completed=share)
+        )
+    if not only_json:
+        _show_cases([{"figure": name, "value": value} for name, value in found.items()])
+    _print({"bench": "soak", **found})
+
+
 def _show_cases(cases: list[dict[str, Any]]) -> None:
     table = Table(*cases[0])
     for case in cases:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import obstore.store
 from aiohttp import web
-from limits.aio.storage import RedisStorage
+from limits.aio.storage import RedisClusterStorage, RedisStorage
 
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
@@ -20,18 +20,20 @@ from dispatch.live import LiveFacts
 from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
 from dispatch.proof import ProofStore
+from dispatch.routing_process import Routings
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from dispatch.watch import Lookout
 from dispatch.whatif_process import Replays
+from kernel import lead
 from kernel.access import Principal
 from kernel.clock import Clock
 from kernel.db import Database
-from kernel.http import Endpoint
+from kernel.http import Endpoint, json_body
 from kernel.outbox import Relay
-from kernel.redis import Redis, connect
+from kernel.redis import CLUSTER, Redis, Shards, connect, is_cluster
 from kernel.supervise import Supervisor
-from onward import health, mappage, middleware, openapi, pages, reactions, routes, timers
+from onward import asyncapi, health, mappage, middleware, openapi, pages, reactions, routes, timers
 from onward.config import Settings
 from onward.maps.store import map_dir
 from onward.travel import TravelFactory
@@ -85,20 +87,21 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     """Make a process' objects and its aiohttp application; starting the application starts the tasks."""
     db = await Database.connect(settings.database_url, size_max=settings.database_connections_max)
     redis, supervisor = connect(settings.redis_url), Supervisor()
+    shards = Shards(redis, replicas_min=settings.redis_replicas_min())
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
     travel = TravelFactory(map_dir(settings.data_dir, settings.map_name), settings.routing_url)
     live, facts, push, fences, hub = (
         LivePositions(redis),
-        Facts(redis),
+        Facts(redis, shards),
         DriverPush(redis),
         Fences(redis, db),
-        Hub(redis),
+        Hub(shards),
     )
     numbers = BoardNumbers(db, redis, clock)
     views = BoardViews(db, live, links, ShopOrders(), numbers, clock)
     filters = Filters(db)
-    ingest = Ingest(redis, fences, filters, clock)
-    planner = Planner(travel, speed=clock.speed)
+    ingest = Ingest(redis, shards, fences, filters, clock)
+    planner = Planner(travel, speed=clock.speed, sharing=settings.processes)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
@@ -126,6 +129,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             BoardViews: views,
             Dispatcher: dispatcher,
             Replays: Replays(replace(travel, routing_url="")),  # a day has too many places to ask a server for
+            Routings: Routings(travel),
             Lookout: lookout,
             Planner: planner,
             EtaKeeper: eta,
@@ -146,20 +150,24 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         app.router.add_route(method, "/ingest/osmand", foreign.osmand)
     app.router.add_post("/ingest/owntracks", foreign.owntracks)
 
+    def start_leading() -> None:
+        supervisor.start("history", history.run)
+        supervisor.start("outbox_relay", relay.run)
+        supervisor.start("planner", planner.warm_up)
+        supervisor.start("dispatcher", dispatcher.run)
+        timers.start(supervisor, timers.leaders(db, redis, clock, eta, learner, numbers, lookout))
+
     async def life(_app: web.Application) -> AsyncIterator[None]:
         supervisor.start("hub", hub.run)
         supervisor.start("ingest", ingest.run)
         supervisor.start("fences", ingest.run_fences)
         supervisor.start("streams", streams.run)
-        supervisor.start("history", history.run)
-        supervisor.start("outbox_relay", relay.run)
-        supervisor.start("planner", planner.warm_up)
-        supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta, learner, numbers, lookout, streams, filters))
+        timers.start(supervisor, timers.everybodys(streams, filters))
+        supervisor.start(lead.TASK, lambda: lead.lead(db, supervisor, start_leading))
         yield
         await supervisor.stop()
-        planner.close()
-        await redis.aclose()
+        planner.close(kill=True)  # nobody waits for an answer any more; one that only starts would hold us up
+        await shards.aclose()
         await db.close()
 
     async def say_goodbye(_app: web.Application) -> None:
@@ -175,6 +183,8 @@ def _limit_storage(settings: Settings) -> RedisStorage | None:
     if not settings.rate_limits:
         return None
     scheme, _, rest = settings.redis_url.partition("://")
+    if is_cluster(settings.redis_url):
+        return RedisClusterStorage(f"async+redis{CLUSTER}://{rest}", implementation="redispy")
     return RedisStorage(f"async+redis{'+unix' if scheme == 'unix' else ''}://{rest}", implementation="redispy")
 
 
@@ -184,18 +194,23 @@ def _proof_store(data_dir: Path) -> Any:
     return obstore.store.LocalStore(str(folder))
 
 
+def _document(document: dict[str, Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    spec = msgspec.json.encode(document)
+
+    async def serve(_request: web.Request) -> web.StreamResponse:
+        return json_body(spec)
+
+    return serve
+
+
 def _application(installation: Installation) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[middleware.problems])
     endpoints = [Endpoint.of(route) for route in routes.ROUTES]
     for endpoint in endpoints:
         route = endpoint.route
         app.router.add_route(route.method, route.path, middleware.endpoint_handler(installation, endpoint))
-    spec = msgspec.json.encode(openapi.document(endpoints, version=version("onward")))
-
-    async def openapi_json(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=spec, content_type="application/json")
-
-    app.router.add_get("/openapi.json", openapi_json)
+    app.router.add_get("/openapi.json", _document(openapi.document(endpoints, version=version("onward"))))
+    app.router.add_get("/asyncapi.json", _document(asyncapi.document(version=version("onward"))))
     health.mount(app, installation)
     mappage.mount(app, installation.settings)
     pages.mount(app)

@@ -20,7 +20,7 @@ import msgspec
 from kernel import keys, metrics
 from kernel.clock import Clock
 from kernel.log import get_logger
-from kernel.redis import AWAY, Redis
+from kernel.redis import AWAY, Redis, Shards
 from tracking.device_clock import DeviceClock
 from tracking.fences import Fences
 from tracking.filters import ACCEPTED, IN_HISTORY, FilterState, Verdict, judge
@@ -83,8 +83,9 @@ class _Driver:
 class Ingest:
     """The one writer of live positions in this process."""
 
-    def __init__(self, redis: Redis, fences: Fences, filters: Filters, clock: Clock) -> None:
+    def __init__(self, redis: Redis, shards: Shards, fences: Fences, filters: Filters, clock: Clock) -> None:
         self._redis = redis
+        self._shards = shards
         self._fences = fences
         self._filters = filters
         self._clock = clock
@@ -106,7 +107,8 @@ class Ingest:
         pipe.hget(keys.positions(operator_id), driver_id.bytes)
         pipe.hget(keys.durable_seqs(operator_id), device)
         pipe.hget(keys.clocks_ahead(operator_id), device)
-        packed, seq, ahead_ms = await pipe.execute()
+        pipe.sadd(keys.operators(), operator_id.bytes)
+        packed, seq, ahead_ms, _ = await pipe.execute()
         await self._filters.meet(operator_id, driver_id)
         known = self._drivers.get(driver_id)
         if packed is not None:
@@ -217,8 +219,7 @@ class Ingest:
                 kept = newest.get(position.driver_id)
                 if kept is None or position.t_ms > kept.t_ms:
                     newest[position.driver_id] = position
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.sadd(keys.operators(), operator_id.bytes)
+        pipe = await self._shards.begin(keys.fix_stream(operator_id))
         if rows or unplaced:
             batch = {b"b": pack_rows(rows)}
             if unplaced:
@@ -232,7 +233,7 @@ class Ingest:
             packed = {driver.bytes: position.pack() for driver, position in newest.items()}
             pipe.hset(keys.positions(operator_id), mapping=packed)
             moved = [(driver.bytes, p.lat, p.lng, p.heading_deg, p.speed_mps, p.t_ms) for driver, p in newest.items()]
-            pipe.publish(keys.positions_channel(operator_id), pack_rows(moved))
+            pipe.spublish(keys.positions_channel(operator_id), pack_rows(moved))
         seqs: dict[bytes, int] = {}
         ahead_ms: dict[bytes, int] = {}
         for entry in entries:
@@ -246,7 +247,7 @@ class Ingest:
             pipe.hset(keys.durable_seqs(operator_id), mapping=seqs)
         if ahead_ms:
             pipe.hset(keys.clocks_ahead(operator_id), mapping=ahead_ms)
-        await pipe.execute()
+        await self._shards.commit(pipe)
         metrics.fixes_in.inc(len(rows))
         metrics.ingest_batch.observe(len(rows))
         believed: dict[UUID, list[WireFix]] = defaultdict(list)

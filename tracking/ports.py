@@ -19,8 +19,11 @@ class Door(Protocol):
 class DriverDesk(Protocol):
     """What drivers do, and what they need to know."""
 
-    async def state(self, principal: Principal) -> dict[str, Any]:
-        """Return `{driver, offers, route}`: all that a driver's app shows after it connects."""
+    async def state(self, principal: Principal, last_event: str) -> dict[str, Any]:
+        """Return `{driver, offers, route, notices, messages}`: all that a driver's app shows after it connects.
+
+        `messages` are those after `last_event`, the newest that the phone knows.
+        """
 
     async def act(self, principal: Principal, action: DriverAction) -> None:
         """Carry out an action once per its id; raise a `Problem` for a refusal (also when asked again)."""

@@ -11,6 +11,8 @@ import { ask, relieve } from "./give.js";
 import { Phones } from "./phones.js";
 import { StatusBadge, reasonOf, whoHasIt } from "./list.js";
 import { DONE, SEEKING, atRisk, board, colors, deliveryOf, driverOf, late_s, movable, pickedUp, positionOf, said, selected } from "./state.js";
+import { Suggestions } from "./suggest.js";
+import { Thread } from "./thread.js";
 import { Why } from "./why.js";
 
 // Before the pickup a delivery is canceled; with food aboard it can only be given up.
@@ -65,7 +67,8 @@ function DeliveryPanel({ d, pick }) {
       ${movable(d) && html`<button class="btn" aria-keyshortcuts="a" onClick=${() => ask([d.id])}>${t("assign")}</button>`}
       ${mayCancel && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("cancel")}</button>`}
       ${mayFail && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("fail")}</button>`}</div>
-    <${Why} d=${d}/>
+    <${Thread} d=${d} key=${d.id}/>
+    ${d.unassigned_reason?.code === "manual" && d.status === "pending" && !d.pinned_driver_id ? html`<${Suggestions} d=${d}/>` : html`<${Why} d=${d}/>`}
     <section><h3>${t("timeline")}</h3><${Timeline} steps=${d.timeline} prefix="h_"/></section>
     ${cancelling.value === d.id && html`<${CancelDialog} d=${d} close=${() => { cancelling.value = null; }}/>`}`;
 }

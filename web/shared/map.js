@@ -9,14 +9,14 @@ import { theme } from "./theme.js";
 
 export const SILENT_MS = 60_000;
 export const isSilent = (driver, now) => Boolean(driver.position) && now - driver.position.t > SILENT_MS;
-const FRAME_MS = 33, RECHECK_MS = 1000, CROWD_MS = 250, MARKS_MAX = 400, TOUCH_PX = 14, ZOOM_MAX = 19, FIT_ZOOM_MAX = 16, FIT_MS = 700;
+const FRAME_MS = 33, RECHECK_MS = 1000, CROWD_MS = 250, MARKS_MAX = 400, TOUCH_PX = 14, ZOOM_MAX = 19, FIT_ZOOM_MAX = 16, FIT_MS = 700, EQUATOR_M = 40_075_017, TILE_PX = 512, STEP_PX = 2;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const collection = (features) => ({ type: "FeatureCollection", features });
 const point = (lng, lat, properties) => ({ type: "Feature", geometry: { type: "Point", coordinates: [lng, lat] }, properties });
 
 // Makes the map inside `container` and returns its handle, or null where it can't be drawn (it says so in the container).
 // `onPick(id)`: a driver or place was clicked. `onPoint(id or null)`: the pointer is on it. `onTap({lat, lng})`: anything was, or Enter chose the middle. `fallback`: the words without a map.
-export async function makeMap(container, { onPick = null, onPoint = null, onTap = null, fallback = t("no_map"), padding = 50 } = {}) {
+export async function makeMap(container, { onPick = null, onPoint = null, onTap = null, onView = null, fallback = t("no_map"), padding = 50 } = {}) {
   const say = (text) => { container.dataset.map = "none"; container.textContent = text; return null; };
   if (!document.createElement("canvas").getContext("webgl2")) return say(fallback);
   const info = await fetch("/map/info.json").then((reply) => reply.json()).catch(() => ({ available: false }));
@@ -57,13 +57,23 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
     show("track", data.track);
   });
   map.on("move", () => { inside = null; dirty = true; });
+  const around = () => {
+    const box = map.getBounds(), x = (box.getEast() - box.getWest()) / 4, y = (box.getNorth() - box.getSouth()) / 4;
+    return [box.getWest() - x, box.getSouth() - y, box.getEast() + x, box.getNorth() + y];
+  };
+
+  if (onView) {
+    const tell = () => {
+      const [west, south, east, north] = around(), meters_per_px = (EQUATOR_M * Math.cos((map.getCenter().lat * Math.PI) / 180)) / (TILE_PX * 2 ** map.getZoom());
+      onView({ box: [Math.max(-90, south), Math.max(-180, west), Math.min(90, north), Math.min(180, east)], step_m: STEP_PX * meters_per_px });
+    };
+    map.on("moveend", tell);
+    tell();
+  }
 
   // Who can be seen, and a little around: only these are worth drawing, and when they are too many they are drawn as crowds.
   const seen = () => {
-    if (!inside) {
-      const box = map.getBounds(), x = (box.getEast() - box.getWest()) / 4, y = (box.getNorth() - box.getSouth()) / 4;
-      inside = [box.getWest() - x, box.getSouth() - y, box.getEast() + x, box.getNorth() + y];
-    }
+    inside ??= around();
     const [west, south, east, north] = inside;
     return data.drivers.filter(({ position: { lat, lng } }) => west <= lng && lng <= east && south <= lat && lat <= north);
   };
@@ -149,8 +159,17 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
     area(box) {
       const [west, south, east, north] = box ?? [];
       const coordinates = [[[west, south], [east, south], [east, north], [west, north], [west, south]]];
-      data.area = box ? [{ type: "Feature", geometry: { type: "Polygon", coordinates }, properties: {} }] : [];
+      this.shapes(box ? [{ type: "Polygon", coordinates }] : []);
+    },
+    // Areas as GeoJSON geometries.
+    shapes(list) {
+      data.area = list.map((geometry) => ({ type: "Feature", geometry, properties: {} }));
       show("area", data.area);
+    },
+    // Ways of several colours: { points, color }.
+    ways(list) {
+      data.line = list.map(({ points, color }) => ({ type: "Feature", properties: { plain: false, color }, geometry: { type: "LineString", coordinates: points.map((place) => [place.lng, place.lat]) } }));
+      show("line", data.line);
     },
     // What is drawn at a point of the window: the id of a driver or place, or null; fingers are broad.
     at(x, y) {
@@ -212,7 +231,7 @@ function dress(map, colors, info) {
   map.addLayer({ id: "way-beside", type: "line", source: "line", filter: ["get", "plain"], layout: { "line-cap": "round", "line-join": "round" },
     paint: { "line-color": colors.text, "line-width": 2, "line-opacity": 0.75 } });
   map.addLayer({ id: "way", type: "line", source: "line", filter: ["!", ["get", "plain"]], layout: { "line-cap": "round", "line-join": "round" },
-    paint: { "line-color": colors.line, "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
+    paint: { "line-color": ["coalesce", ["get", "color"], colors.line], "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
   const round = { "line-cap": "round", "line-join": "round" };
   map.addLayer({ id: "track-edge", type: "line", source: "track", layout: round, paint: { "line-color": colors.halo, "line-width": 8, "line-opacity": 0.9 } });
   map.addLayer({ id: "track", type: "line", source: "track", layout: round, paint: { "line-color": ["get", "color"], "line-width": 5 } });

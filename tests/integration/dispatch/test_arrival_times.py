@@ -15,22 +15,26 @@ from dispatch.accuracy import Outcome, report
 from dispatch.eta import LEARNED, EtaKeeper
 from dispatch.eta_learner import EtaLearner
 from dispatch.eta_lessons import SETTLED_AFTER_S
-from dispatch.eta_models import Model, Models
-from dispatch.learning import StopKind
+from dispatch.eta_models import Model, Models, save
+from dispatch.learning import HandOver, Learned, Readiness, StopKind, learn
 from dispatch.planner import PlannerAway
+from dispatch.reactions import on_order_ready
 from dispatch.service import NewDelivery, Place, create
-from dispatch.worker import LegTimes
+from dispatch.snapshot import about_one
+from dispatch.worker import STOP_SERVICE_S, LegTimes, Question
 from geo.distance import destination
 from geo.point import Point, as_array
 from geo.travel import CrowFlies, Vehicle
 from kernel.clock import SystemClock
 from kernel.db import Database, Reason
-from kernel.ids import new_id
+from kernel.events import EventType, event
+from kernel.ids import Kind, new_id, parse
 from onward.errors import Refused
 from onward.eta_report import run_report
 from tests.support.people import courier, create_delivery, tracking_token, watcher
 from tests.support.server import Onward
 from tests.support.world import World
+from tracking.live import LivePositions
 
 DOOR_M = 1_500
 RIDE_S = 900
@@ -312,6 +316,32 @@ async def test_a_delivery_is_noted_when_it_is_assigned_and_when_it_is_picked_up(
         await eta.refresh()
         async with db.platform_tx(Reason.ADMIN) as con:
             assert await con.fetchval("SELECT eta_source FROM deliveries") == "crow_flies" + LEARNED
+
+
+async def test_dispatch_counts_on_kitchens_and_hand_overs_as_they_are(onward: Onward) -> None:
+    """A store that is late at this hour is expected late, unless it says that it is ready; so with hand-overs."""
+    world, db = onward.world, onward.installation.db
+    delivery = await create_delivery(onward, world.rosso)
+    delivery_id, live = parse(Kind.DELIVERY, delivery["id"]), onward.installation.parts[LivePositions]
+    late = [Readiness(world.rosso.store_id, hour, 600) for hour in range(24) for _ in range(60)]
+    learned = learn(Learned(), [*late, *[HandOver(StopKind.PICKUP, world.rosso.store_id, 300)] * 80])
+
+    async def asked() -> Question:
+        return await about_one(db, live, Models(), world.operator_id, delivery_id, datetime.now(UTC))
+
+    shipped = await asked()
+    async with db.platform_tx(Reason.ADMIN) as con:
+        assert await save(con, world.operator_id, learned, after=0, now=datetime.now(UTC))
+    known = await asked()
+    assert known.jobs[0].ready_in_s == pytest.approx(shipped.jobs[0].ready_in_s + 600, abs=60)
+    assert (shipped.pickup_service_s, shipped.dropoff_service_s) == (STOP_SERVICE_S, STOP_SERVICE_S)
+    assert known.pickup_service_s > 200
+    assert known.dropoff_service_s == STOP_SERVICE_S
+    async with db.platform_tx(Reason.ADMIN) as con:
+        now = datetime.now(UTC)
+        ready = event(EventType.ORDER_READY, at=now, operator_id=world.operator_id, subject=delivery_id)
+        await on_order_ready(con, ready)
+    assert (await asked()).jobs[0].ready_in_s <= 0
 
 
 async def test_a_report_tells_each_how_good_its_arrival_times_were(onward: Onward) -> None:
