@@ -39,7 +39,7 @@ function Written({ stop }) {
   const items = shown.value.messages.filter((one) => one.delivery_id === stop.delivery_id), toDoor = stop.kind === "dropoff";
   const [channel, setChannel] = useState(toDoor ? "customer" : "desk"), label = t(`dr_write_${channel}`);
   const send = (text) => act("message", { delivery_id: stop.delivery_id, text, channel });
-  return html`<details class="written" open=${items.length > 0}><summary>${t("messages")}${items.length > 0 && html` <span class="num">${items.length}</span>`}</summary>
+  return html`<details class="written" open=${items.length > 0}><summary>${t("messages")}${items.length > 0 && html` <span class="num">${items.length}</span>`}<${Icon} name="down"/></summary>
     ${toDoor && html`<label class="field">${t("dr_write_to")}<select class="choice" value=${channel} onChange=${(event) => setChannel(event.target.value)}>
       ${["customer", "desk"].map((one) => html`<option key=${one} value=${one}>${t(`dr_write_${one}`)}</option>`)}</select></label>`}
     <${Talk} items=${items} mine="driver" send=${send} label=${label} empty=${t("nothing_written")}/></details>`;
