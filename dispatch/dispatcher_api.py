@@ -204,7 +204,8 @@ async def _pin(con: Connection, row: Record, driver_id: UUID | None, not_again: 
     return one(
         await con.fetchrow(
             """UPDATE deliveries
-               SET pinned_driver_id = $2, planned_at = NULL, unassigned_reason = NULL, retry_at = NULL,
+               SET pinned_driver_id = $2, planned_route_id = NULL, planned_at = NULL, unassigned_reason = NULL,
+                 retry_at = NULL,
                  kept_from = CASE WHEN $3::uuid IS NULL THEN kept_from ELSE array_append(kept_from, $3) END
                WHERE id = $1 RETURNING *""",
             row["id"],

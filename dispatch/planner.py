@@ -33,11 +33,12 @@ class PlannerAway(Exception):
 class Planner:
     """Processes that price and solve: one for every two cores, each started when it is needed.
 
-    `speed` is the clock's: work is no faster for it.
+    `speed` is the clock's: work is no faster for it. `sharing` planners share the cores of this machine.
     """
 
-    def __init__(self, make_travel: Callable[[], TravelTimes], *, speed: float = 1.0) -> None:
+    def __init__(self, make_travel: Callable[[], TravelTimes], *, speed: float = 1.0, sharing: int = 1) -> None:
         self._make_travel = make_travel
+        self._processes_max = max(1, (os.cpu_count() or 1) // (2 * sharing))
         self._speed = speed
         self._pool: ProcessPoolExecutor | None = None
         self._ready = False
@@ -54,8 +55,8 @@ class Planner:
         """Return who could take the one job of a question; raises `PlannerAway`."""
         return await self._call(worker.suggest, question)
 
-    async def leg_seconds(self, legs: list[tuple[Point, Point, Vehicle]]) -> list[int]:
-        """Return the travel seconds of single legs; raises `PlannerAway`."""
+    async def leg_seconds(self, legs: list[tuple[Point, Point, Vehicle]]) -> worker.LegTimes:
+        """Return the travel seconds of single legs, and who says so; raises `PlannerAway`."""
         return await self._call(worker.leg_seconds, legs)
 
     async def has_way(self, start: Point, end: Point) -> bool:
@@ -66,7 +67,7 @@ class Planner:
         if self._pool is None:
             self._ready = False
             self._pool = ProcessPoolExecutor(
-                max(1, (os.cpu_count() or 1) // 2),
+                self._processes_max,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=worker.start,
                 initargs=(self._make_travel,),

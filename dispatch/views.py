@@ -14,7 +14,7 @@ from uuid import UUID
 from dispatch import alerts, messages
 from dispatch.delivery import TRACKABLE_AFTER_H, WITH_DRIVER
 from dispatch.numbers import BoardNumbers
-from dispatch.risk import risk_of
+from dispatch.risk import SEEKING, risk_of
 from kernel import keys
 from kernel.access import Permission, Principal, Who
 from kernel.clock import Clock
@@ -219,6 +219,7 @@ class BoardViews:
             "created_at": row["created_at"],
             "promised_at": row["promised_at"],
             "eta": eta,
+            "delay_told_s": row["delay_told_s"],
             "risk": risk_of(row),
             "offer": offer,
             "attempts": row["attempts"],
@@ -302,6 +303,8 @@ class BoardViews:
             "dropoff": {**_place(row, "q"), "instructions": row["q_instructions"]},
             "promised_at": row["promised_at"],
             "eta": eta,
+            "delayed": row["delay_told_s"] is not None
+            and (row["status"] in SEEKING or (eta is not None and eta["p50"] > row["promised_at"])),
             "stops_before": before,
             "stops": stops,
             "driver": driver,
@@ -348,6 +351,7 @@ def store_object(row: Record) -> dict[str, Any]:
         "lng": row["lng"],
         "closed_since": row["closed_since"],
         "closed_reason": row["closed_reason"],
+        "closed_until": row["closed_until"],
     }
 
 

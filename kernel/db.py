@@ -75,7 +75,10 @@ class Reason(StrEnum):
     BOARD = "board"
     ADMIN = "admin"
     WHAT_IF = "what_if"
+    TRIPS = "trips"
     HOUSEKEEPING = "housekeeping"
+    LEAD = "lead"
+    ERASURE = "erasure"
     SEED = "seed"
 
 
@@ -165,6 +168,9 @@ async def _pool(url: str, role: str, size_max: int) -> Pool:
             "timezone": "UTC",
             "statement_timeout": str(STATEMENT_TIMEOUT_MS),
             "application_name": f"onward {role}",
+            "tcp_keepalives_idle": "10",  # a host that lost power holds no lock for long
+            "tcp_keepalives_interval": "5",
+            "tcp_keepalives_count": "3",
         },
     )
     assert pool is not None

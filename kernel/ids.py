@@ -26,6 +26,7 @@ class Kind(StrEnum):
     USER = "usr"
     CUSTOMER = "cus"
     DRIVER = "drv"
+    DEVICE = "dev"
     PRODUCT = "prd"
     CATEGORY = "cat"
     ORDER = "ord"
@@ -39,6 +40,7 @@ class Kind(StrEnum):
     EARNING = "ern"
     EVENT = "evt"
     ALERT = "alr"
+    ROUTE_PLAN = "rpl"
     MESSAGE = "msg"
 
 

@@ -1,4 +1,7 @@
-"""Every Redis key and channel, on one page. The braces are hash tags: one operator's live data stays on one shard."""
+"""Every Redis key and channel, on one page.
+
+The braces are hash tags: an operator's live data, and what a topic says, stay on one shard each, with their channels.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from uuid import UUID
 
 
 def operators() -> str:
-    """Set of the operators (16 bytes each) that ever had a fix: whose streams history drains."""
+    """Set of the operators (16 bytes each) whose drivers ever came: whose streams history drains."""
     return "operators"
 
 
@@ -23,6 +26,11 @@ def geo_index(operator_id: UUID) -> str:
 def durable_seqs(operator_id: UUID) -> str:
     """Hash `driver:device` → highest durable frame sequence."""
     return f"seq:{{{operator_id.hex}}}"
+
+
+def clocks_ahead(operator_id: UUID) -> str:
+    """Hash `driver:device` → by how many ms its clock is ahead; only of devices whose clock is off."""
+    return f"ahead:{{{operator_id.hex}}}"
 
 
 def fix_stream(operator_id: UUID) -> str:
@@ -61,13 +69,13 @@ def driver_channel(driver_id: UUID) -> str:
 
 
 def fences(operator_id: UUID) -> str:
-    """Hash driver id → the state of arrival fences at his next stops."""
+    """Hash driver id → what the fence of his next stop remembers, packed."""
     return f"fence:{{{operator_id.hex}}}"
 
 
 def next_stops(operator_id: UUID) -> str:
-    """Hash driver id → his next stop, packed."""
-    return f"next:{{{operator_id.hex}}}"
+    """Hash driver id → his next stop and since when, packed."""
+    return f"stop:{{{operator_id.hex}}}"
 
 
 def board_topic(operator_id: UUID) -> str:
@@ -88,8 +96,3 @@ def delivery_topic(delivery_id: UUID) -> str:
 def staffing(scope_id: UUID) -> str:
     """Hash minute of the hour → packed (minute, open deliveries, available, busy drivers) of a board's scope."""
     return f"staffing:{scope_id.hex}"
-
-
-def lease(name: str) -> str:
-    """Lease of a role that one process holds at a time."""
-    return f"lease:{name}"

@@ -12,13 +12,15 @@ problems = Counter("onward_problems_total", "Errors told to clients, by code", [
 platform_tx = Counter("onward_platform_tx_total", "Transactions on the cross-tenant path, by reason", ["reason"])
 task_restarts = Counter("onward_task_restarts_total", "Supervised tasks that failed and were started again", ["task"])
 
-outbox_lag = Gauge("onward_outbox_lag_seconds", "Age of the oldest event not yet handled")
+outbox_lag = Gauge(
+    "onward_outbox_lag_seconds", "Age of the oldest event not yet handled", multiprocess_mode="mostrecent"
+)
 outbox_handled = Counter("onward_outbox_handled_total", "Events handled", ["consumer"])
 outbox_failed = Counter(
     "onward_outbox_failed_total", "Events whose handling failed and will be tried again", ["consumer"]
 )
 
-sockets_open = Gauge("onward_sockets_open", "Open sockets", ["kind"])
+sockets_open = Gauge("onward_sockets_open", "Open sockets", ["kind"], multiprocess_mode="livesum")
 frames_refused = Counter("onward_frames_refused_total", "Frames refused, by code", ["code"])
 fixes_in = Counter("onward_fixes_total", "Fixes that became durable")
 fixes_rejected = Counter("onward_fixes_rejected_total", "Fixes rejected, by reason", ["reason"])
@@ -36,5 +38,5 @@ ticks_failed = Counter("onward_dispatch_ticks_failed_total", "Ticks that failed 
 planner_misses = Counter("onward_planner_misses_total", "Questions the planner's process did not answer")
 offers = Counter("onward_offers_total", "Offers, by outcome", ["outcome"])
 plan_dropped = Counter("onward_plan_dropped_total", "Planned offers not committed, by reason", ["reason"])
-alerts_open = Gauge("onward_alerts_open", "Alerts that are open now, by code", ["code"])
+alerts_open = Gauge("onward_alerts_open", "Alerts that are open now, by code", ["code"], multiprocess_mode="mostrecent")
 deliveries = Counter("onward_deliveries_total", "Deliveries entering a status", ["status"])

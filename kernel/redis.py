@@ -1,23 +1,47 @@
-"""The Redis or Valkey client: bytes in and out, short retries, and one name for "it is away"."""
+"""Redis or Valkey: one server or a cluster, bytes in and out, short retries, and one name for "it is away"."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any, Final
 
 import redis.asyncio
+from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.connection import HiredisRespSerializer
-from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError  # noqa: A004 - redis' own names
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,  # noqa: A004 - redis' own names
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    ResponseError,
+    TimeoutError,  # noqa: A004
+    TryAgainError,
+)
+
+from kernel.log import get_logger
 
 Redis = Any
-"""`redis.asyncio.Redis` speaking bytes. Its own annotations say `bytes | str` for everything, which helps nobody."""
+"""`redis.asyncio.Redis` or `RedisCluster` speaking bytes. Their annotations say `bytes | str` for everything."""
 
-AWAY: Final = (ConnectionError, TimeoutError, BusyLoadingError, OSError)
-"""What it looks like when Redis is away: wait and try again."""
+AWAY: Final = (
+    ConnectionError, TimeoutError, BusyLoadingError, OSError, ReadOnlyError, OutOfMemoryError,
+    AskError, ClusterDownError, RedisClusterException, TryAgainError,
+)  # fmt: skip
+"""What it looks like when Redis is away, or a cluster is changing (`MovedError` is an `AskError`): try again."""
 
 COMMAND_TIMEOUT_S: Final = 5.0
+REPLICAS_WAIT_MAX_MS: Final = 1_000
+ALONE: Final = "alone"
+CLUSTER: Final = "+cluster"
+CANT_WRITE: Final = ("MISCONF", "NOREPLICAS")
+
+log = get_logger(__name__)
 
 
 class _Packed:
@@ -28,7 +52,8 @@ class _Packed:
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """Return a command as it goes over the wire."""
-        return self._pack(*args)
+        packed: list[bytes] = self._pack(*args)
+        return packed
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
         """Return many commands as one write."""
@@ -36,15 +61,128 @@ class _Packed:
 
 
 def connect(url: str) -> Redis:
-    """Return a client for `url` (`redis://`, `rediss://` or `unix://`); it connects when first used."""
-    client: Redis = redis.asyncio.from_url(
-        url,
-        socket_timeout=COMMAND_TIMEOUT_S,
-        socket_connect_timeout=COMMAND_TIMEOUT_S,
-        health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
-        client_name="onward",
-    )
-    pool = client.connection_pool
-    pool.connection_class = type("Packed", (_Packed, pool.connection_class), {})
+    """Return a client for `url`; it connects when first used.
+
+    `redis://`, `rediss://` or `unix://`; `redis+cluster://` or `rediss+cluster://` names any one server of a cluster.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": COMMAND_TIMEOUT_S,
+        "socket_connect_timeout": COMMAND_TIMEOUT_S,
+        "health_check_interval": 15,
+        "retry": Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+        "client_name": "onward",
+    }
+    if is_cluster(url):
+        return RedisCluster.from_url(url.replace(CLUSTER, "", 1), reinitialize_steps=1, **options)
+    client: Redis = redis.asyncio.from_url(url, **options)
+    client.connection_pool.connection_class = _packed(client.connection_pool.connection_class)
     return client
+
+
+def is_cluster(url: str) -> bool:
+    """Say whether a URL names a cluster."""
+    return url.partition("://")[0].endswith(CLUSTER)
+
+
+def _packed(connection_class: type[Any]) -> type[Any]:
+    return type("Packed", (_Packed, connection_class), {})
+
+
+class NotKept(ConnectionError):
+    """A write is not safe: a replica lags, or the server may not write (its disk is full, its replicas are too few)."""
+
+
+class Shards:
+    """The servers behind a client, each with a plain client that never connects again in silence.
+
+    One server is a cluster with one shard, so that there is one way to write several keys of a slot at once and one
+    to subscribe. What is committed here, `replicas_min` replicas have, where a shard has so many.
+    """
+
+    def __init__(self, client: Redis, *, replicas_min: int = 0) -> None:
+        self._client = client
+        self._replicas_min = replicas_min
+        self._clients: dict[str, Redis] = {}
+        self._awaited: dict[Any, int] = {}
+
+    async def holder(self, key: str) -> str:
+        """Return the name of the shard that holds a key or channel."""
+        if not isinstance(self._client, RedisCluster):
+            return ALONE
+        await self._client.initialize()
+        node = self._client.get_node_from_key(key)
+        assert node is not None  # an uncovered slot raises
+        return node.name
+
+    def holders(self) -> set[str]:
+        """Return the names of all shards, as far as is known."""
+        if not isinstance(self._client, RedisCluster):
+            return {ALONE}
+        return {node.name for node in self._client.get_primaries()}
+
+    def client(self, name: str) -> Redis:
+        """Return a plain client of a shard."""
+        if name not in self._clients:
+            node = None if name == ALONE else self._client.get_node(node_name=name)
+            source = node or self._client.connection_pool
+            options = {**source.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
+            connection_class = source.connection_class if node is None else _packed(source.connection_class)
+            pool = redis.asyncio.ConnectionPool(connection_class=connection_class, **options)
+            self._clients[name] = redis.asyncio.Redis.from_pool(pool)
+        return self._clients[name]
+
+    async def begin(self, key: str) -> Any:
+        """Return a pipeline for keys of the same slot as `key`; its commands are carried out together by `commit`."""
+        pipe = self.client(await self.holder(key)).pipeline(transaction=False)
+        pipe.execute_command("MULTI")
+        return pipe
+
+    async def commit(self, pipe: Any) -> list[Any]:
+        """Carry out a pipeline's commands, all or none, and return their replies as they came.
+
+        Raises one of `AWAY` when that is not sure, also when a replica that is there does not have it in time: commit
+        the same again. A shard that has lost its replicas goes on without: what is committed then is on one server.
+        """
+        pipe.execute_command("EXEC")
+        awaited = self._awaited.get(pipe.connection_pool, self._replicas_min)
+        if self._replicas_min:
+            pipe.execute_command("WAIT", awaited, REPLICAS_WAIT_MAX_MS)
+            pipe.execute_command("ROLE")
+        try:
+            answers = await pipe.execute()
+        except AWAY:
+            await self.look_again()
+            raise
+        except ResponseError as error:
+            if any(code in str(error) for code in CANT_WRITE):
+                raise NotKept(str(error)) from error
+            raise
+        if self._replicas_min:
+            role, reached = answers.pop(), answers.pop()
+            self._look_at_replicas(pipe.connection_pool, awaited, len(role[2]), reached)
+        replies: list[Any] = answers[-1]
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def _look_at_replicas(self, shard: Any, awaited: int, present: int, reached: int) -> None:
+        """Learn how many replicas a shard has; raises `NotKept` when one of them lacks what was committed."""
+        expected = min(self._replicas_min, present)
+        if expected != awaited:
+            log.warning("redis_replicas", present=present, asked_for=self._replicas_min)
+            self._awaited[shard] = expected
+        if reached < expected:
+            raise NotKept(f"{reached} of {expected} replicas have it")
+
+    async def look_again(self) -> None:
+        """Ask a cluster who holds what by now; with none of it there, what is known stays."""
+        if isinstance(self._client, RedisCluster):
+            with contextlib.suppress(*AWAY):
+                await self._client.nodes_manager.initialize()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for client in self._clients.values():
+            await client.connection_pool.disconnect()
+        await self._client.aclose()

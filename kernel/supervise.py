@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from kernel import metrics
@@ -55,10 +55,15 @@ class Supervisor:
         if self.failing.pop(name, None):
             log.info("task_recovered", task=name)
 
-    async def stop(self) -> None:
-        """Cancel every task, newest first, and wait for each to end."""
-        for task in reversed(list(self._tasks.values())):
+    def names(self) -> list[str]:
+        """Return what was started, oldest first."""
+        return list(self._tasks)
+
+    async def stop(self, *, but: Collection[str] = ()) -> None:
+        """Cancel every task that is not named, newest first, and wait for each to end."""
+        for name, task in [item for item in reversed(self._tasks.items()) if item[0] not in but]:
             while not task.done():  # a library may swallow a cancellation: ask again
                 task.cancel()
                 await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
-        self._tasks.clear()
+            self._tasks.pop(name, None)
+            self.failing.pop(name, None)

@@ -60,6 +60,7 @@ EXAMPLES: Final[tuple[Up | Down, ...]] = (
     wire.Config({"idle": 10_000, "far": 4_000, "near": 1_000}),
     wire.Ping(1767225660000),
     wire.Watch("trk_0123456789abcdef", wire.Since("5f0c", 17)),
+    wire.Look((60.15, 24.9, 60.2, 25.0), step_m=40.0),
     wire.Snapshot("5f0c", 17, {"kind": "tracking", "id": _DELIVERY, "status": "picked_up"}),
     wire.Resumed("5f0c", 17),
     wire.Delta(18, [{"kind": "delivery", "id": _DELIVERY, "version": 6, "status": "delivered"}]),
@@ -86,7 +87,7 @@ def document(*, version: str) -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": {
             "driver": _channel("/ws/driver", "A driver's phone.", wire.DriverUp, wire.DriverDown),
-            "live": _channel("/ws/live", "A board, or a customer's tracking page.", wire.Watch, wire.ViewerDown),
+            "live": _channel("/ws/live", "A board, or a customer's tracking page.", wire.ViewerUp, wire.ViewerDown),
         },
         "operations": {
             f"{channel}.{action}": {
@@ -106,7 +107,7 @@ def document(*, version: str) -> dict[str, Any]:
 _DIRECTIONS: Final[dict[tuple[str, str], Any]] = {
     ("driver", "receive"): wire.DriverUp,
     ("driver", "send"): wire.DriverDown,
-    ("live", "receive"): wire.Watch,
+    ("live", "receive"): wire.ViewerUp,
     ("live", "send"): wire.ViewerDown,
 }
 """What the server receives and sends on each channel."""

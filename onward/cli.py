@@ -65,13 +65,17 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on (ONWARD_HOST).")] = None,
     port: Port = None,
     map_name: Annotated[str | None, typer.Option("--map", help="Which imported map to serve.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="How many server processes share the port (ONWARD_PROCESSES).")
+    ] = None,
 ) -> None:
     """Run the server until Ctrl-C."""
     from onward.maps.store import map_dir, no_map
-    from onward.processes import serve as run
+    from onward.parent import serve_several
+    from onward.processes import serve as serve_alone
     from onward.servers import with_servers
 
-    settings = settings_from(data_dir=data_dir, host=host, port=port, map_name=map_name)
+    settings = settings_from(data_dir=data_dir, host=host, port=port, map_name=map_name, processes=processes)
     log_as(settings)
     if "map_name" in settings.model_fields_set and map_dir(settings.data_dir, settings.map_name) is None:
         raise Refused(no_map(settings))
@@ -82,6 +86,7 @@ def serve(
             console.print(f"[yellow]{hint}[/]")
 
     with with_servers(settings) as filled:
+        run = serve_several if filled.processes > 1 else serve_alone
         uvloop.run(run(filled, ready=ready))
 
 
@@ -148,6 +153,23 @@ def replay(
     whatif.tell(found)
     if as_json:
         print(whatif.as_json(found))
+
+
+@app.command("eta-report")
+def eta_report(
+    days: Annotated[int, typer.Option(min=1, max=60, help="How many days back.")] = 7,
+    operator: Annotated[str | None, typer.Option(help="The operator's name, where there are several.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how good the arrival times were that people saw: errors, bias, and how often the range was kept."""
+    from onward import eta_report as run
+
+    with begun(data_dir) as filled:
+        found = run.run_report(filled, days, operator)
+    run.tell(found)
+    if as_json:
+        print(msgspec.json.encode(found).decode())
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -11,24 +11,27 @@ from typing import Any, Final
 import msgspec
 import obstore.store
 from aiohttp import web
-from limits.aio.storage import RedisStorage
+from limits.aio.storage import RedisClusterStorage, RedisStorage
 
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
+from dispatch.eta_learner import EtaLearner
 from dispatch.live import LiveFacts
 from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
 from dispatch.proof import ProofStore
+from dispatch.routing_process import Routings
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from dispatch.watch import Lookout
 from dispatch.whatif_process import Replays
+from kernel import lead
 from kernel.access import Principal
 from kernel.clock import Clock
 from kernel.db import Database
 from kernel.http import Endpoint, json_body
 from kernel.outbox import Relay
-from kernel.redis import Redis, connect
+from kernel.redis import CLUSTER, Redis, Shards, connect, is_cluster
 from kernel.supervise import Supervisor
 from onward import asyncapi, health, mappage, middleware, openapi, pages, reactions, routes, timers
 from onward.config import Settings
@@ -38,6 +41,8 @@ from storefront_api.orders.views import ShopOrders
 from tenancy.service import authenticate
 from tenancy.tokens import TrackingLinks
 from tracking.fences import Fences
+from tracking.filters_kept import Filters
+from tracking.foreign_gateway import ForeignGateway
 from tracking.gateway import DriverGateway
 from tracking.history import HistoryWriter
 from tracking.hub import Hub
@@ -82,21 +87,23 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     """Make a process' objects and its aiohttp application; starting the application starts the tasks."""
     db = await Database.connect(settings.database_url, size_max=settings.database_connections_max)
     redis, supervisor = connect(settings.redis_url), Supervisor()
+    shards = Shards(redis, replicas_min=settings.redis_replicas_min())
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
-    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))
+    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name), settings.routing_url)
     live, facts, push, fences, hub = (
         LivePositions(redis),
-        Facts(redis),
+        Facts(redis, shards),
         DriverPush(redis),
         Fences(redis, db),
-        Hub(redis),
+        Hub(shards),
     )
     numbers = BoardNumbers(db, redis, clock)
     views = BoardViews(db, live, links, ShopOrders(), numbers, clock)
-    ingest = Ingest(redis, fences, clock)
-    planner = Planner(travel, speed=clock.speed)
+    filters = Filters(db)
+    ingest = Ingest(redis, shards, fences, filters, clock)
+    planner = Planner(travel, speed=clock.speed, sharing=settings.processes)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
-    eta = EtaKeeper(db, live, planner, clock, travel.source)
+    eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
     streams = Streams(hub, facts, views)
     door = FrontDoor(db, links, clock)
@@ -121,32 +128,46 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
-            Replays: Replays(travel),
+            Replays: Replays(replace(travel, routing_url="")),  # a day has too many places to ask a server for
+            Routings: Routings(travel),
             Lookout: lookout,
             Planner: planner,
+            EtaKeeper: eta,
+            EtaLearner: learner,
             Ingest: ingest,
+            Filters: filters,
             LivePositions: live,
+            Facts: facts,
         },
     )
     app = installation.app = _application(installation)
+    limits = middleware.Limiter(installation.limit_storage)
+    foreign = ForeignGateway(db=db, ingest=ingest, limits=limits, clock=clock)
     app.router.add_get("/ws/driver", drivers.handle)
     app.router.add_get("/ws/live", viewers.handle_socket)
     app.router.add_get("/live", viewers.handle_events)
+    for method in ("GET", "POST"):
+        app.router.add_route(method, "/ingest/osmand", foreign.osmand)
+    app.router.add_post("/ingest/owntracks", foreign.owntracks)
+
+    def start_leading() -> None:
+        supervisor.start("history", history.run)
+        supervisor.start("outbox_relay", relay.run)
+        supervisor.start("planner", planner.warm_up)
+        supervisor.start("dispatcher", dispatcher.run)
+        timers.start(supervisor, timers.leaders(db, redis, clock, eta, learner, numbers, lookout))
 
     async def life(_app: web.Application) -> AsyncIterator[None]:
         supervisor.start("hub", hub.run)
         supervisor.start("ingest", ingest.run)
         supervisor.start("fences", ingest.run_fences)
         supervisor.start("streams", streams.run)
-        supervisor.start("history", history.run)
-        supervisor.start("outbox_relay", relay.run)
-        supervisor.start("planner", planner.warm_up)
-        supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.timers(db, redis, clock, eta, numbers, lookout, streams))
+        timers.start(supervisor, timers.everybodys(streams, filters))
+        supervisor.start(lead.TASK, lambda: lead.lead(db, supervisor, start_leading))
         yield
         await supervisor.stop()
-        planner.close()
-        await redis.aclose()
+        planner.close(kill=True)  # nobody waits for an answer any more; one that only starts would hold us up
+        await shards.aclose()
         await db.close()
 
     async def say_goodbye(_app: web.Application) -> None:
@@ -162,6 +183,8 @@ def _limit_storage(settings: Settings) -> RedisStorage | None:
     if not settings.rate_limits:
         return None
     scheme, _, rest = settings.redis_url.partition("://")
+    if is_cluster(settings.redis_url):
+        return RedisClusterStorage(f"async+redis{CLUSTER}://{rest}", implementation="redispy")
     return RedisStorage(f"async+redis{'+unix' if scheme == 'unix' else ''}://{rest}", implementation="redispy")
 
 

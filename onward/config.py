@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from kernel.redis import is_cluster
+from onward.travel import routing_url
+
+RoutingUrl = Annotated[str, AfterValidator(routing_url)]
+Fsync = Literal["everysec", "always"]
 SECRET_FILE_MODE = 0o600
 
 
@@ -28,13 +33,26 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         default="",
         validation_alias=AliasChoices("REDIS_URL", "redis_url"),
-        description="Your Redis 7.2+ or Valkey 8+. Empty: the embedded one, below data_dir.",
+        description="Your Redis 7.2+ or Valkey 8+ (redis+cluster:// for a cluster). Empty: the embedded one.",
+    )
+    redis_replicas_ack: int | None = Field(
+        default=None,
+        ge=0,
+        description="How many replicas have a fix before it is acknowledged; empty: 1 on a cluster, else 0.",
+    )
+    valkey_fsync: Fsync = Field(
+        default="everysec", description="When the embedded Valkey's file goes to the disk: always is before the ack."
     )
     data_dir: Path = Field(default=Path(".onward"), description="Where servers, maps, proofs and the secret live.")
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    processes: int = Field(default=1, ge=1, le=64, description="How many server processes share the port.")
     public_url: str = Field(default="", description="How people reach this server; empty: http://host:port.")
     map_name: str = Field(default="helsinki", description="Which imported map to serve (`onward map list`).")
+    routing_url: RoutingUrl = Field(
+        default="",
+        description="A server for travel times: osrm+http://… or valhalla+http://…; empty: the map's streets.",
+    )
     style_url: str = Field(default="", description="A MapLibre style of your own instead of the imported map.")
     secret: str = Field(default="", description="Signs tracking links; empty: made once and kept below data_dir.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -53,6 +71,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then environment, then the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def redis_replicas_min(self) -> int:
+        """Return how many replicas must have a fix before it is acknowledged."""
+        return int(is_cluster(self.redis_url)) if self.redis_replicas_ack is None else self.redis_replicas_ack
 
     def base_url(self) -> str:
         """Return how people reach this server, without a slash at the end."""

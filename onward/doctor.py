@@ -10,7 +10,7 @@ import msgspec
 from finance.service import broken_invariants
 from kernel import redis as redis_client
 from kernel.db import AWAY, Database, Reason
-from kernel.redis import connect
+from kernel.redis import Shards, connect
 from onward.config import Settings
 from onward.maps.store import map_dir, no_map
 from onward.migrate import folder, read
@@ -74,13 +74,20 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _redis(settings: Settings) -> Finding:
-    client = connect(settings.redis_url)
+    shards = Shards(connect(settings.redis_url))
     try:
-        info = await client.info()
+        await shards.holder("")
+        infos = [await shards.client(name).info() for name in sorted(shards.holders())]
     except redis_client.AWAY as error:
         return Finding("redis", False, f"{error}: check REDIS_URL")
     finally:
-        await client.aclose()
+        await shards.aclose()
+    info, wanted = infos[0], settings.redis_replicas_min()
     name = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
-    durable = bool(int(info.get("aof_enabled", 0)))
-    return Finding("redis", durable, name if durable else f"{name} without an append-only file: set appendonly yes")
+    if len(infos) > 1:
+        name += f", {len(infos)} shards"
+    if not all(int(info.get("aof_enabled", 0)) for info in infos):
+        return Finding("redis", False, f"{name} without an append-only file: set appendonly yes")
+    if lacking := sum(info["connected_slaves"] < wanted for info in infos):
+        return Finding("redis", False, f"{name}: {lacking} without {wanted} replica: see ONWARD_REDIS_REPLICAS_ACK")
+    return Finding("redis", True, name)

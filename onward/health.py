@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from kernel import db as database
 from kernel import redis as redis_client
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from onward.compose import Installation
 
 CHECK_TIMEOUT_S: Final = 2.0
+METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -61,6 +64,15 @@ async def _redis(installation: Installation) -> Check:
     return Check("redis", True)
 
 
+def _exposition() -> bytes:
+    """Return every metric: of this process, or the sum of all that share the port."""
+    if METRICS_DIR not in os.environ:
+        return generate_latest()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
 def mount(app: web.Application, installation: Installation) -> None:
     """Serve `/healthz` (alive), `/readyz` (ready) and `/metrics` (Prometheus)."""
 
@@ -72,7 +84,7 @@ def mount(app: web.Application, installation: Installation) -> None:
         return json_reply(answer, 200 if answer.ready else 503)
 
     async def metrics(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=_exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)

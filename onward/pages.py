@@ -23,7 +23,9 @@ PAGES: Final = {
     "/track/": "track",
     "/shop/": "shop",
     "/whatif/": "whatif",
+    "/rules/": "rules",
     "/driver/": "driver",
+    "/trip/": "trip",
 }
 OFFLINE: Final = (
     "driver/*.js",

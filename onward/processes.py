@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import multiprocessing
 import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -37,11 +38,13 @@ async def running(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> AsyncItera
     )
     try:
         await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=1024, reuse_address=True)
+        site = web.TCPSite(
+            runner, settings.host, settings.port, backlog=1024, reuse_address=True, reuse_port=settings.processes > 1
+        )
         try:
             await site.start()
         except OSError as error:
-            raise _refused(error, settings) from None
+            raise listen_refused(error, settings) from None
         port = runner.addresses[0][1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         yield installation, f"http://{host}:{port}"
@@ -55,12 +58,20 @@ async def serve(settings: Settings, *, ready: Callable[[str, tuple[str, ...]], N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    if (parent := multiprocessing.parent_process()) is not None:
+        loop.add_reader(parent.sentinel, _orphaned, loop, parent.sentinel, stop)
     async with running(settings) as (installation, url):
         log.info("serving", url=url, data_dir=str(settings.data_dir))
         ready(url, await _missing(installation))
         collect_garbage_seldom()
         await stop.wait()
         log.info("stopping")
+
+
+def _orphaned(loop: asyncio.AbstractEventLoop, sentinel: int, stop: asyncio.Event) -> None:
+    """The parent is gone, and the embedded servers with it."""
+    loop.remove_reader(sentinel)
+    stop.set()
 
 
 def collect_garbage_seldom() -> None:
@@ -83,7 +94,8 @@ async def _missing(installation: Installation) -> tuple[str, ...]:
     return tuple(hints)
 
 
-def _refused(error: OSError, settings: Settings) -> Refused:
+def listen_refused(error: OSError, settings: Settings) -> Refused:
+    """Return why nobody can listen there, in words."""
     if error.errno == errno.EADDRINUSE:
         return Refused(f"port {settings.port} is taken; choose another with --port, or --port 0 for any free one")
     return Refused(f"can't listen on {settings.host}, port {settings.port}: {error.strerror}")

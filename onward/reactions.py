@@ -37,6 +37,7 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
     return {
         e.ORDER_PLACED: (customer,),
         e.ORDER_ACCEPTED: (Consumer("dispatch.create", dispatch.on_order_accepted), customer),
+        e.ORDER_READY: (Consumer("dispatch.order_ready", dispatch.on_order_ready),),
         e.ORDER_REJECTED: (customer,),
         e.ORDER_CANCELED: (Consumer("dispatch.order_ended", dispatch.on_order_ended), customer),
         e.DELIVERY_CREATED: (plan, show),
@@ -54,6 +55,7 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
         e.DELIVERY_RETURNING: (show, route),
         e.DELIVERY_RETURNED: (show, route),
         e.DELIVERY_ETA_CHANGED: (show,),
+        e.DELIVERY_DELAYED: (show,),
         e.DELIVERY_UPDATED: (show,),
         e.DELIVERY_REORDERED: (show, route),
         e.DELIVERY_UNDELIVERABLE: (show,),

@@ -29,6 +29,7 @@ from onward.seed import CourierAccess, seed_city
 from onward.servers import with_servers
 from onward.simulator.plan import CityPlan, PlannedCourier
 from tracking.client import DriverClient
+from tracking.filters import WITHOUT_PLACE, Verdict
 
 PORTO_PERIOD_S: Final = 15
 FRAME_FIXES_MAX: Final = 100
@@ -160,7 +161,7 @@ async def _replay(settings: Settings, traces: dict[str, list[Row]], name: str, s
                 rejected[reason] = rejected.get(reason, 0) + count
         total_acked = sum(map(len, acked.values()))
         missing = await lost_fixes(installation.db, acked)
-        explained = sum(count for reason, count in rejected.items() if reason != "duplicate")
+        explained = sum(rejected.get(reason, 0) for reason in WITHOUT_PLACE)
     return Outcome(
         file=name,
         vehicles=len(traces),
@@ -168,7 +169,7 @@ async def _replay(settings: Settings, traces: dict[str, list[Row]], name: str, s
         fixes_sent=sum(client.fixes_sent for client in clients),
         fixes_acked=total_acked,
         fixes_lost=max(0, missing - explained),
-        fixes_kept=total_acked - sum(rejected.values()),
+        fixes_kept=total_acked - explained - rejected.get(Verdict.DUPLICATE, 0),
         rejected=rejected,
         seconds=round(time.monotonic() - started, 1),
     )

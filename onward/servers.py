@@ -19,7 +19,8 @@ def with_servers(settings: Settings, *, join: bool = False) -> Iterator[Settings
         yield settings
         return
     theirs = others(settings.data_dir) if join else None
-    with contextlib.nullcontext(theirs) if theirs else embedded(settings.data_dir) as servers:
+    own = contextlib.nullcontext(theirs) if theirs else embedded(settings.data_dir, fsync=settings.valkey_fsync)
+    with own as servers:
         yield settings.model_copy(
             update={
                 "database_url": settings.database_url or servers.database_url,

@@ -162,16 +162,18 @@ class DriverSocket:
     async def serve(self) -> None:
         """Greet, then read until the socket closes."""
         try:
-            async with asyncio.timeout(HELLO_TIMEOUT_S):
-                hello = await self._read()
+            try:
+                async with asyncio.timeout(HELLO_TIMEOUT_S):
+                    hello = await self._read()
+            except TimeoutError:
+                await self.close(CLOSE_IDLE)
+                return
             if not isinstance(hello, Hello):
                 if hello is not None:
                     raise BadFrame("hello_first", "The first frame is `hello`.")
                 return
             await self._greet(hello)
             await self._live()
-        except TimeoutError:
-            await self.close(CLOSE_IDLE)
         except BadFrame as error:
             metrics.frames_refused.labels(error.code).inc()
             self._send(Nack(0, error.code, False, error.detail))
@@ -180,7 +182,7 @@ class DriverSocket:
             self._send(Nack(0, problem.code, False, problem.detail))
             codes = {"token_expired": CLOSE_EXPIRED, "forbidden": CLOSE_FORBIDDEN}
             await self.close(codes.get(problem.code, CLOSE_BAD_TOKEN))
-        except (*AWAY, *database.AWAY):
+        except (*AWAY, *database.AWAY, TimeoutError):
             self._send(Nack(0, "unavailable", True))
             await self.close(CLOSE_GOING_AWAY)
         finally:
@@ -195,7 +197,7 @@ class DriverSocket:
         if Permission.DRIVE not in principal.permissions:
             raise Problem("forbidden", "This token is not a driver's.")
         driver_id, operator_id = principal.driver(), principal.operator()
-        durable = await gateway.ingest.meet(operator_id, driver_id, hello.device_id)
+        durable = await gateway.ingest.meet(operator_id, driver_id, hello.device_id, hello.clock_ms)
         self._principal, self._device_id, self._clock_ms = principal, hello.device_id, hello.clock_ms
         self._session = DriverSession(durable)
         await gateway.push.take_over(driver_id, hello.device_id, self._id, hello.clock_ms)

@@ -1,21 +1,25 @@
-"""One Redis subscription connection a process, however many sockets hang on it.
+"""One subscription connection for each shard of Redis a process, however many sockets hang on it.
 
-A lost connection is opened again with all its channels, and every subscriber is told that it may have missed something.
+Sharded channels live where their keys live: one server or a cluster, the way is the same. What a broken connection or
+a moved slot silenced is subscribed again where it is now, and every subscriber is told that he may have missed
+something.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+import contextlib
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kernel.log import get_logger
-from kernel.redis import AWAY, Redis
+from kernel.redis import AWAY, Shards
 
 POLL_S: Final = 1.0
+LOOK_S: Final = 5.0
 RETRY_S: Final = 0.25
-OWN_CHANNEL: Final = "live:hub"
 
 Receive = Callable[[bytes], None]
 Missed = Callable[[], None]
@@ -23,58 +27,146 @@ Missed = Callable[[], None]
 log = get_logger(__name__)
 
 
+@dataclass(slots=True, eq=False)
+class Line:
+    """A subscription connection to one shard."""
+
+    shard: str
+    pubsub: Any
+    channels: set[str] = field(default_factory=set)
+    leaving: Counter[str] = field(default_factory=Counter)
+    reader: asyncio.Task[None] | None = None
+
+    def left(self, channel: str) -> bool:
+        """Say whether word that a channel is unsubscribed is the answer to a wish of ours."""
+        asked = self.leaving[channel] > 0
+        self.leaving[channel] -= asked
+        if not self.leaving[channel]:
+            del self.leaving[channel]
+        return asked
+
+
 class Hub:
     """Channel → who listens."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._pubsub: Any = None
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
         self._listeners: dict[str, dict[Receive, Missed]] = defaultdict(dict)
+        self._lines: dict[str, Line] = {}
+        self._silent: set[str] = set()
+        self._mend = asyncio.Event()
+        self._lock = asyncio.Lock()
 
     async def subscribe(self, channel: str, receive: Receive, missed: Missed) -> None:
-        """Call `receive` with every message from now on; `missed` when some may have been lost."""
+        """Call `receive` with every message from now on; `missed` when some may have been lost.
+
+        With Redis away that begins when it is back, and `missed` tells of it.
+        """
         first = not self._listeners[channel]
         self._listeners[channel][receive] = missed
-        if first and self._pubsub is not None:
-            await self._pubsub.subscribe(channel)
+        if not first:
+            return
+        try:
+            await self._open(channel)
+        except AWAY:
+            self._silence(channel)
 
     async def unsubscribe(self, channel: str, receive: Receive) -> None:
         """Stop calling `receive`."""
         listeners = self._listeners.get(channel, {})
         listeners.pop(receive, None)
-        if not listeners and self._listeners.pop(channel, None) is not None and self._pubsub is not None:
-            try:
-                await self._pubsub.unsubscribe(channel)
-            except AWAY:
-                log.debug("unsubscribe_while_away", channel=channel)
+        if listeners or self._listeners.pop(channel, None) is None:
+            return
+        for line in list(self._lines.values()):
+            if channel in line.channels:
+                line.channels.discard(channel)
+                with contextlib.suppress(*AWAY):
+                    async with self._lock:
+                        line.leaving[channel] += 1
+                        await line.pubsub.sunsubscribe(channel)
 
     async def run(self) -> None:
-        """Read and hand out messages, until cancelled; opens the connection again when it is lost."""
-        lost = False
-        while True:
-            try:
-                async with self._redis.pubsub() as pubsub:
-                    await pubsub.subscribe(OWN_CHANNEL, *self._listeners)
-                    self._pubsub = pubsub
-                    if lost:
-                        self._tell_missed()
-                    await self._read(pubsub)
-            except AWAY as error:
-                lost = True
-                log.warning("redis_subscription_lost", error=str(error))
-                await asyncio.sleep(RETRY_S)
-            finally:
-                self._pubsub = None
+        """Keep every channel subscribed where it is, until cancelled."""
+        self._silence(*(channel for channel in self._listeners if not self._is_open(channel)))
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        await self._mend.wait()
+                self._mend.clear()
+                await self._shards.look_again()
+                self._hang_up_on(set(self._lines) - self._shards.holders())
+                if not await self._subscribe_again():
+                    await asyncio.sleep(RETRY_S)
+                    self._mend.set()
+        finally:
+            readers = [line.reader for line in self._lines.values() if line.reader is not None]
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
 
-    async def _read(self, pubsub: Any) -> None:
-        while True:
-            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=POLL_S)
-            if message is None:
-                continue
-            for receive in list(self._listeners.get(message["channel"].decode(), ())):
-                receive(message["data"])
+    async def _open(self, channel: str) -> None:
+        """Subscribe at the shard that holds the channel; raises what it looks like when that is away."""
+        shard = await self._shards.holder(channel)
+        async with self._lock:
+            line = self._lines.get(shard)
+            if line is None:
+                line = Line(shard, self._shards.client(shard).pubsub())
+            await line.pubsub.ssubscribe(channel)
+            line.channels.add(channel)
+            if line.reader is None:
+                self._lines[shard] = line
+                line.reader = asyncio.create_task(self._read(line), name=f"hub {shard}")
 
-    def _tell_missed(self) -> None:
-        for listeners in list(self._listeners.values()):
-            for missed in list(listeners.values()):
+    async def _read(self, line: Line) -> None:
+        """Hand out a shard's messages until its connection breaks or is given up."""
+        try:
+            while True:
+                message = await line.pubsub.get_message(timeout=POLL_S)
+                if message is None or message["type"] == "ssubscribe":
+                    continue
+                channel = message["channel"].decode()
+                if message["type"] == "sunsubscribe":
+                    if not line.left(channel):  # nobody asked for that: its slot has moved
+                        line.channels.discard(channel)
+                        self._silence(channel)
+                    continue
+                for receive in list(self._listeners.get(channel, ())):
+                    receive(message["data"])
+        except AWAY as error:
+            log.warning("redis_subscription_lost", shard=line.shard, error=str(error))
+        finally:
+            if self._lines.get(line.shard) is line:
+                del self._lines[line.shard]
+            self._silence(*line.channels)
+            with contextlib.suppress(*AWAY):
+                await line.pubsub.aclose()
+
+    def _silence(self, *channels: str) -> None:
+        if channels:
+            self._silent.update(channels)
+            self._mend.set()
+
+    def _hang_up_on(self, shards: set[str]) -> None:
+        """Give up the lines to servers that hold no slots any more, however well they still answer."""
+        for shard in shards:
+            line = self._lines.pop(shard)
+            self._silence(*line.channels)
+            if line.reader is not None:
+                line.reader.cancel()
+
+    async def _subscribe_again(self) -> bool:
+        """Open what is silent and tell who listens there; say whether all is open."""
+        for channel in list(self._silent):
+            if channel in self._listeners:
+                try:
+                    await self._open(channel)
+                except AWAY:
+                    return False
+            self._silent.discard(channel)
+            for missed in list(self._listeners.get(channel, {}).values()):
                 missed()
+        return True
+
+    def _is_open(self, channel: str) -> bool:
+        return any(channel in line.channels for line in self._lines.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from kernel.access import Principal
+from kernel.http import Rate
 from tracking.wire import DriverAction
 
 
@@ -26,6 +27,13 @@ class DriverDesk(Protocol):
 
     async def act(self, principal: Principal, action: DriverAction) -> None:
         """Carry out an action once per its id; raise a `Problem` for a refusal (also when asked again)."""
+
+
+class Limits(Protocol):
+    """Counts requests."""
+
+    async def hit(self, rate: Rate, key: str) -> object:
+        """Count one request of whoever `key` names; raises `rate_limited`."""
 
 
 class Views(Protocol):

@@ -38,7 +38,7 @@ class DriverPush:
         await self._publish(driver_id, Notice(device_id=device_id, session=session, clock_ms=clock_ms))
 
     async def _publish(self, driver_id: UUID, notice: Notice) -> None:
-        await self._redis.publish(keys.driver_channel(driver_id), _encode(notice))
+        await self._redis.spublish(keys.driver_channel(driver_id), _encode(notice))
 
 
 def read_notice(payload: bytes) -> Notice:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from kernel import keys
-from kernel.redis import Redis
+from kernel.redis import Redis, Shards
 
 HISTORY_MAX: Final = 1_000
 HISTORY_TTL_S: Final = 24 * 3600
@@ -26,7 +26,7 @@ end
 local offset = redis.call('INCR', KEYS[2])
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], offset .. '-0', 'c', ARGV[1])
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[4]) end
-redis.call('PUBLISH', KEYS[4], epoch .. ':' .. offset .. ':' .. ARGV[1])
+redis.call('SPUBLISH', KEYS[4], epoch .. ':' .. offset .. ':' .. ARGV[1])
 return offset
 """
 
@@ -55,23 +55,28 @@ class Fact(msgspec.Struct, frozen=True):
 class Facts:
     """Publishes and recalls what topics say."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, shards: Shards) -> None:
         self._redis = redis
-        self._publish = redis.register_script(_PUBLISH)
+        self._shards = shards
         self._head = redis.register_script(_HEAD)
 
     async def publish(self, topic: str, changes: list[dict[str, Any]]) -> int:
-        """Say something on a topic; return its offset."""
-        offset: int = await self._publish(
-            keys=[*_keys(topic), keys.facts_channel(topic)],
-            args=[_encode(changes), secrets.token_hex(8), HISTORY_MAX, HISTORY_TTL_S],
-        )
-        return offset
+        """Say something on a topic, for good, or a number could come twice with another meaning; return its offset."""
+        touched = (*_keys(topic), keys.facts_channel(topic))
+        said = (_encode(changes), secrets.token_hex(8), HISTORY_MAX, HISTORY_TTL_S)
+        pipe = await self._shards.begin(touched[0])
+        pipe.execute_command("EVAL", _PUBLISH, len(touched), *touched, *said)
+        (offset,) = await self._shards.commit(pipe)
+        return int(offset)
 
     async def head(self, topic: str) -> tuple[str, int]:
         """Return the topic's epoch and newest offset."""
         epoch, offset = await self._head(keys=_keys(topic), args=[secrets.token_hex(8), HISTORY_TTL_S])
         return epoch.decode(), int(offset)
+
+    async def forget(self, topic: str) -> None:
+        """Forget what was said on a topic; its viewers take a fresh snapshot with the next thing that is said."""
+        await self._redis.delete(*_keys(topic))
 
     async def since(self, topic: str, epoch: str, offset: int) -> list[Fact] | None:
         """Return what was said after `offset`; None when that is no longer known (take a new snapshot)."""

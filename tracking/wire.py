@@ -223,6 +223,21 @@ class Watch(Up, frozen=True, tag="watch"):
     since: Since | None = None
 
 
+class Look(Up, frozen=True, tag="look"):
+    """What a board's screen shows: `box` is south, west, north, east; movements under `step_m` metres don't matter."""
+
+    box: tuple[
+        Annotated[float, Meta(ge=-90, le=90)],
+        Annotated[float, Meta(ge=-180, le=180)],
+        Annotated[float, Meta(ge=-90, le=90)],
+        Annotated[float, Meta(ge=-180, le=180)],
+    ]
+    step_m: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+
+
+ViewerUp = Watch | Look
+
+
 class Snapshot(Down, frozen=True, tag="snapshot"):
     """The whole object as of `offset`. `object.kind` is `board` or `tracking`."""
 
@@ -313,4 +328,4 @@ class Codec:
 
 
 DRIVER_CODECS: Final = {name: Codec(name, DriverUp) for name in SUBPROTOCOLS}
-VIEWER_CODECS: Final = {name: Codec(name, Watch) for name in SUBPROTOCOLS}
+VIEWER_CODECS: Final = {name: Codec(name, ViewerUp) for name in SUBPROTOCOLS}

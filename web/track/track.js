@@ -78,11 +78,13 @@ function When({ v }) {
   if (ARRIVED.has(v.status)) return html`<p class="when num">${t("delivered_at", { time: time(v.timeline.at(-1)?.at) })}</p>`;
   if (ENDED.has(v.status)) return v.reason ? html`<p>${v.reason}</p>` : null;
   if (v.status === "arrived_at_dropoff") return null;
+  const delayed = v.delayed && html`<p class="delayed">${t("delayed", { time: time(v.promised_at) })}</p>`;
+  if (!v.eta && delayed) return delayed;
   if (!v.eta) return v.promised_at ? html`<p class="when num"><small>${t("arriving_about")}</small> ${time(v.promised_at)}</p>` : null;
   const [soon, late] = [v.eta.p50, v.eta.p90].map((at) => Math.round((Date.parse(at) - now.value) / 60_000));
   if (late < CLOSE_MIN) return html`<p class="when"><small>${t("arriving")}</small> ${t("any_minute")}</p>`;
   const minutes = late - soon < CLOSE_MIN ? `${late}` : `${Math.max(1, soon)}–${late}`;
-  return html`<p class="when num"><small>${t("arriving")}</small> ${late - soon < CLOSE_MIN ? time(v.eta.p90) : range(v.eta)}</p><p class="num">${t("arriving_in", { range: minutes })}</p>`;
+  return html`<p class="when num"><small>${t("arriving")}</small> ${late - soon < CLOSE_MIN ? time(v.eta.p90) : range(v.eta)}</p><p class="num">${t("arriving_in", { range: minutes })}</p>${delayed}`;
 }
 function Progress({ v }) {
   const reached = STEPS.findIndex(([, statuses]) => statuses.includes(v.status));

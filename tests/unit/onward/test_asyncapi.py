@@ -48,7 +48,7 @@ def test_every_message_has_a_direction_on_a_channel() -> None:
     assert said == {
         "driver.receive": {kind.__name__ for kind in get_args(wire.DriverUp)},
         "driver.send": {kind.__name__ for kind in get_args(wire.DriverDown)},
-        "live.receive": {"Watch"},
+        "live.receive": {"Watch", "Look"},
         "live.send": {kind.__name__ for kind in get_args(wire.ViewerDown)},
     }
     assert set().union(*said.values()) == {kind.__name__ for kind in vocabulary()}
@@ -81,6 +81,6 @@ def test_every_example_is_what_the_codecs_take_and_give(example: Any) -> None:
     if isinstance(example, Down):
         assert msgspec.convert(shown, type=type(example)) == example
         return
-    codecs = VIEWER_CODECS if isinstance(example, wire.Watch) else DRIVER_CODECS
+    codecs = VIEWER_CODECS if isinstance(example, wire.Watch | wire.Look) else DRIVER_CODECS
     assert codecs[JSON_SUBPROTOCOL].decode(msgspec.json.encode(shown)) == example
     assert codecs[MSGPACK_SUBPROTOCOL].decode(msgspec.msgpack.encode(shown)) == example

@@ -69,7 +69,7 @@ def test_depth_without_end_is_refused(codec: Codec, open_: bytes) -> None:
 @given(base=st.sampled_from(UP), subprotocol=st.sampled_from(SUBPROTOCOLS), cut=st.integers(0, 400))
 def test_half_a_message_is_no_message(base: dict[str, Any], subprotocol: str, cut: int) -> None:
     """A frame that ends too early is refused whole."""
-    codec = (VIEWER_CODECS if base["type"] == "watch" else DRIVER_CODECS)[subprotocol]
+    codec = (VIEWER_CODECS if base["type"] in ("watch", "look") else DRIVER_CODECS)[subprotocol]
     data = json.dumps(base).encode() if subprotocol == JSON_SUBPROTOCOL else msgpack.packb(base)
     assert isinstance(read(codec, data), Up)
     assert read(codec, data[: cut % len(data)]) in CODES
