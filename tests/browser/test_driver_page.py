@@ -251,17 +251,6 @@ async def test_a_drivers_hour_with_a_late_yes_and_a_closed_door(town: Onward, br
 
     id_ = parse(Kind.DELIVERY, (await create_delivery(town, town.world.rosso))["id"])
     await dora.serves("Accept", "On my way", "I'm at the store", "Picked up")
-    await expect(second.get_by_text("Bring to").first).to_be_visible()
-    desk = f"/api/v1/deliveries/{show(Kind.DELIVERY, id_)}/messages"
-    async with town.http.post(desk, json={"text": "Second door"}, headers=town.as_(town.world.rosso.token)) as answer:
-        assert answer.status == 201, await answer.text()
-    await expect(second.locator(".talk li")).to_contain_text("Second door")
-    await second.get_by_label("Write a message").fill("Nobody opens")
-    await dora.serves("Send")
-    await expect(second.locator(".talk li").last).to_contain_text("Nobody opens")
-    await dora.all_sent()
-    written = await dora.rows("SELECT text, channel FROM messages WHERE sender = 'driver'")
-    assert [tuple(row) for row in written] == [("Nobody opens", "desk")]
     await dora.serves("Can't be delivered", "Nobody is there")
     await expect(second.get_by_text("Bring back to").first).to_be_visible()
     await dora.all_sent()

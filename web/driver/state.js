@@ -7,7 +7,7 @@ import { at, follow, stayAwake, trouble } from "./gps.js";
 import { openLink } from "./link.js";
 import { openOutbox } from "./outbox.js";
 import { actionsOf, countOf } from "./session.js";
-import { onShift, picture, rank, talkOf } from "./work.js";
+import { onShift, picture, rank } from "./work.js";
 
 const LOCK = "onward-driver", SAID_MS = 6000;
 
@@ -42,7 +42,7 @@ function refused(action, { code, detail }) {
 async function work(mine) {
   const outbox = await openOutbox(account.driver_id);
   navigator.storage.persist();
-  const opened = await openLink({ token: account.token, outbox, onRefused: refused });
+  const opened = await openLink({ token: account.token, outbox, onRefused: refused, onMessage: ({ name, text }) => say(`${name}: ${text}`) });
   if (!mine()) { opened.close(); return; }
   link.value = opened;
   elsewhere.value = false;
@@ -64,7 +64,6 @@ export function begin({ steal = false } = {}) {
 export const act = (type, fields) => link.value.act(type, fields);
 export const report = (stop, status, reason) => act("status", { delivery_id: stop.delivery_id, status, ...(reason ? { reason } : {}) });
 export const goTo = (state) => act("availability", { state });
-export const talk = (delivery_id) => talkOf(link.value.known.value, actions.value, delivery_id);
 export const reply = (one, answer, reason) => act("offer_reply", { offer_id: one.id, reply: answer, ...(reason ? { reason } : {}) });
 export function leave() {
   link.value?.close();

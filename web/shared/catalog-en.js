@@ -188,6 +188,7 @@ export default {
 
   messages: "Messages", you: "You", send: "Send", write_hint: "Write a message", with_customer: "with the customer",
   write_driver: "Messages with {name}", write_courier: "Messages with your courier", nothing_written: "Nothing was written yet.",
+  dr_write_to: "Write to", dr_write_customer: "The customer", dr_write_desk: "Dispatch",
   write_courier_hint: "Is something hard to find? Write to your courier. Neither sees the other's number.",
 
   add: "Add {name}", less: "One {name} less", basket: "Basket", basket_empty: "Your basket is empty",
@@ -221,7 +222,6 @@ export default {
   dr_accepting: "Accepting…", dr_accept_waits: "Your yes is sent as soon as there is a connection, if the offer is still there.",
   dr_stop_pickup: "Pick up at", dr_stop_dropoff: "Bring to", dr_stop_return: "Bring back to", dr_away: "{distance} away", dr_navigate: "Navigate", dr_call: "Call", dr_ready: "Ready", dr_cash: "Collect in cash", dr_take_along: "Needs", dr_store_closed: "The store is closed. Ask your dispatcher.", dr_then: "Then",
   dr_do_en_route_to_pickup: "On my way", dr_do_arrived_at_pickup: "I'm at the store", dr_do_picked_up: "Picked up", dr_do_en_route_to_dropoff: "On my way", dr_do_arrived_at_dropoff: "I'm at the door", dr_do_delivered: "Delivered", dr_do_returning: "Bring it back", dr_do_returned: "Brought back",
-  dr_messages: "Messages", dr_you: "You", dr_desk: "Dispatcher", dr_customer: "Customer", dr_write: "Write a message", dr_send: "Send",
   dr_photo: "Take a photo", dr_photo_busy: "One moment…", dr_photo_kept: "Photo kept", dr_photo_sent: "Photo sent", dr_bad_photo: "This is no picture. Take another one.",
   dr_fail: "Can't be delivered", dr_fail_title: "Why can't it be delivered?", dr_fail_nobody: "Nobody is there", dr_fail_address: "Wrong address", dr_fail_refused: "It was refused", dr_fail_damaged: "It is damaged", dr_fail_other: "Another reason",
   dr_money: "Earnings", dr_earnings: "Earnings today", dr_earned_none: "Nothing yet today. It shows here as soon as you have delivered.", dr_deliveries_today: "{n} delivery today|{n} deliveries today", dr_tip: "{amount} of it tip", dr_earned_ever: "In all",

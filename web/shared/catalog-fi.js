@@ -186,6 +186,7 @@ export default {
 
   messages: "Viestit", you: "Sinä", send: "Lähetä", write_hint: "Kirjoita viesti", with_customer: "asiakkaan kanssa",
   write_driver: "Viestit: {name}", write_courier: "Viestit kuljettajan kanssa", nothing_written: "Viestejä ei vielä ole.",
+  dr_write_to: "Kenelle", dr_write_customer: "Asiakas", dr_write_desk: "Ajojärjestely",
   write_courier_hint: "Onko jotain vaikea löytää? Kirjoita kuljettajalle. Kumpikaan ei näe toisen numeroa.",
 
   add: "Lisää {name}", less: "Yksi {name} vähemmän", basket: "Ostoskori", basket_empty: "Ostoskorisi on tyhjä",
@@ -219,7 +220,6 @@ export default {
   dr_accepting: "Hyväksytään…", dr_accept_waits: "Vastaus lähetetään heti, kun yhteys palaa, jos tarjous on vielä voimassa.",
   dr_stop_pickup: "Nouda", dr_stop_dropoff: "Toimita", dr_stop_return: "Palauta", dr_away: "{distance} päässä", dr_navigate: "Opastus", dr_call: "Soita", dr_ready: "Valmis", dr_cash: "Peri käteisellä", dr_take_along: "Tarvitaan", dr_store_closed: "Kauppa on kiinni. Kysy ajojärjestelijältä.", dr_then: "Sitten",
   dr_do_en_route_to_pickup: "Lähdin", dr_do_arrived_at_pickup: "Olen kaupassa", dr_do_picked_up: "Noudettu", dr_do_en_route_to_dropoff: "Lähdin", dr_do_arrived_at_dropoff: "Olen ovella", dr_do_delivered: "Toimitettu", dr_do_returning: "Vie takaisin", dr_do_returned: "Palautettu",
-  dr_messages: "Viestit", dr_you: "Sinä", dr_desk: "Ajojärjestelijä", dr_customer: "Asiakas", dr_write: "Kirjoita viesti", dr_send: "Lähetä",
   dr_photo: "Ota kuva", dr_photo_busy: "Hetki…", dr_photo_kept: "Kuva on tallessa", dr_photo_sent: "Kuva on lähetetty", dr_bad_photo: "Tämä ei ole kuva. Ota uusi.",
   dr_fail: "Ei voi toimittaa", dr_fail_title: "Miksi ei voi toimittaa?", dr_fail_nobody: "Kukaan ei ole paikalla", dr_fail_address: "Väärä osoite", dr_fail_refused: "Sitä ei otettu vastaan", dr_fail_damaged: "Se on vaurioitunut", dr_fail_other: "Muu syy",
   dr_money: "Ansiot", dr_earnings: "Tänään ansaittu", dr_earned_none: "Ei vielä mitään tänään. Näet sen tässä heti, kun olet toimittanut.", dr_deliveries_today: "{n} toimitus tänään|{n} toimitusta tänään", dr_tip: "tästä tippiä {amount}", dr_earned_ever: "Kaikkiaan",
