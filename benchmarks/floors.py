@@ -1,8 +1,8 @@
 """Servers to compare with: a bare aiohttp echo, and one that writes an already encoded frame to every viewer.
 
 `python -m benchmarks.floors` prints its address and serves until it is stopped. What a driver (`d<number>`) sends is
-echoed to him, or, where somebody watches him (`w<number>`), written as one prepared frame to each of those transports:
-what no server on this event loop can undercut.
+written as one prepared frame to each transport that watches him (`w<number>`), which no server on this event loop can
+undercut; what anybody else (`e`) sends is echoed.
 """
 
 from __future__ import annotations
@@ -22,20 +22,24 @@ _watching: defaultdict[int, list[asyncio.Transport]] = defaultdict(list)
 async def _serve(request: web.Request) -> web.WebSocketResponse:
     ws = web.WebSocketResponse(compress=False)
     await ws.prepare(request)
-    number = -1
-    async for message in ws:
-        data: bytes = message.data
-        if number < 0:
-            number = int(data[1:])
-            if data.startswith(b"w") and request.transport is not None:
-                _watching[number].append(request.transport)
-        elif number in _watching:
+    first: bytes = (await ws.receive()).data
+    kind, number = first[:1], int(first[1:] or b"0")
+    transport = request.transport
+    if kind == b"w" and transport is not None:
+        _watching[number].append(transport)
+    try:
+        async for message in ws:
+            data: bytes = message.data
+            if kind == b"e":
+                await ws.send_bytes(data)
+                continue
             payload = bytes(POSITION_BYTES - 8) + data[-8:]
             frame = struct.pack(">BB", 0x82, len(payload)) + payload
-            for transport in _watching[number]:
-                transport.write(frame)
-        else:
-            await ws.send_bytes(data)
+            for one in _watching[number]:
+                one.write(frame)
+    finally:
+        if transport in _watching[number]:
+            _watching[number].remove(transport)
     return ws
 
 

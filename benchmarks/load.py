@@ -25,8 +25,11 @@ import uvloop
 
 from benchmarks.stand import LAT, LNG, SPAN_DEG
 
-CONNECTING_MAX: Final = 200
+CONNECTING_MAX: Final = 50
 SETTLE_S: Final = 2.0
+BARE: Final = ("echo", "relay")
+DEG_PER_S: Final = 8.5e-5
+"""Everybody drives north at 9.5 m/s."""
 BACKLOG_MS: Final = 3_600_000
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
@@ -43,9 +46,10 @@ class Plan(msgspec.Struct, frozen=True):
     drivers: list[str] = []
     viewers: list[str] = []
     boxes: list[tuple[float, float, float, float]] = []
-    """What a viewer who watches a board has on his screen: south, west, north, east; none: all."""
+    """What viewers who watch a board have on their screens, in turn: south, west, north, east; none: all."""
+    step_m: float = 0.0
     protocol: str = "onward"
-    """`onward`; `bare`: a server that is no onward, spoken to in the same frames; `socketio`."""
+    """`onward`; `echo` and `relay`: a bare server, spoken to in frames of the same size; `socketio`."""
 
 
 class Socket(asyncio.Protocol):
@@ -161,7 +165,11 @@ class Load:
 
         async def viewer(number: int, token: str) -> None:
             async with gate:
-                self._viewers.append(await self._open("/ws/live", self._hear_viewer, self._watch(number, token)))
+                socket = await self._open("/ws/live", self._hear_viewer, self._watch(token))
+                self._viewers.append(socket)
+                if self._plan.boxes:
+                    box = self._plan.boxes[number % len(self._plan.boxes)]
+                    socket.send(_pack({"type": "look", "box": box, "step_m": self._plan.step_m}))
 
         await asyncio.gather(*(driver(n, token) for n, token in enumerate(self._plan.drivers)))
         for n in range(len(self._drivers)):
@@ -177,29 +185,26 @@ class Load:
         )
         await socket.shaken
         socket.send(first)
-        if self._plan.protocol != "bare":
+        if self._plan.protocol not in BARE:
             await socket.welcome
         return socket
 
     def _hello(self, number: int, token: str) -> bytes:
         if self._plan.protocol == "socketio":
             return b'40{"driver":%d}' % number
-        if self._plan.protocol == "bare":
-            return b"d%d" % number
+        if self._plan.protocol in BARE:
+            return b"e" if self._plan.protocol == "echo" else b"d%d" % number
         return _pack({"type": "hello", "token": token, "device_id": "load", "clock_ms": int(time.time() * 1000)})
 
-    def _watch(self, number: int, token: str) -> bytes:
+    def _watch(self, token: str) -> bytes:
         if self._plan.protocol == "socketio":
             return b'40{"watch":%s}' % token.encode()
-        if self._plan.protocol == "bare":
+        if self._plan.protocol in BARE:
             return b"w" + token.encode()
-        watch: dict[str, Any] = {"type": "watch", "token": token}
-        if self._plan.boxes:
-            watch["box"] = self._plan.boxes[number % len(self._plan.boxes)]
-        return _pack(watch)
+        return _pack({"type": "watch", "token": token})
 
     def _hear_driver(self, socket: Socket, payload: bytes) -> None:
-        if self._plan.protocol == "bare":
+        if self._plan.protocol in BARE:
             socket.durable += 1
             return
         if self._plan.protocol == "socketio":
@@ -216,7 +221,7 @@ class Load:
             self._nacks[message["code"]] += 1
 
     def _hear_viewer(self, socket: Socket, payload: bytes) -> None:
-        if self._plan.protocol == "bare":
+        if self._plan.protocol in BARE:
             self._count([int.from_bytes(payload[-8:], "big")])
             return
         if self._plan.protocol == "socketio":
@@ -251,10 +256,12 @@ class Load:
         """Let a driver say where he is."""
         socket, many = self._drivers[number], self._plan.fixes_per_frame
         socket.seq += 1
-        lat = LAT + SPAN_DEG * (number * 7919 % 1000) / 1000 + socket.seq * 5e-5
+        lat = (
+            LAT + SPAN_DEG * (number * 7919 % 1000) / 1000 + socket.seq * DEG_PER_S / max(0.1, self._plan.frames_per_s)
+        )
         lng = LNG + SPAN_DEG * (number * 104_729 % 1000) / 1000
         t_ms = int(now_s * 1000)
-        if self._plan.protocol == "bare":
+        if self._plan.protocol in BARE:
             socket.send(b"x" * (70 * many - 8) + t_ms.to_bytes(8, "big"))
             return
         if self._plan.protocol == "socketio":

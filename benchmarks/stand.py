@@ -66,8 +66,13 @@ class Stand:
 
 
 @contextlib.asynccontextmanager
-async def onward_stand(*, drivers: int, deliveries: int = 0) -> AsyncIterator[tuple[Stand, People]]:
-    """Run `onward serve` on new servers with these people in it; durability is what an installation has."""
+async def onward_stand(
+    *, drivers: int, deliveries: int = 0, pinned: bool = True
+) -> AsyncIterator[tuple[Stand, People]]:
+    """Run `onward serve` on new servers with these people in it; durability is what an installation has.
+
+    Not `pinned`, the system puts everything where it likes, as it will in an installation.
+    """
     with tempfile.TemporaryDirectory() as folder, embedded(Path(folder) / "data") as servers:
         await migrate(servers.database_url)
         db = await Database.connect(servers.database_url, size_max=4)
@@ -82,7 +87,7 @@ async def onward_stand(*, drivers: int, deliveries: int = 0) -> AsyncIterator[tu
         }
         command = ("-m", "onward", "serve", "--port", "0", "--data-dir", str(Path(folder) / "data"))
         valkey, postgres = _servers_of(Path(folder) / "data")
-        async with _server(command, environment) as (url, process):
+        async with _server(command, environment, pinned=pinned) as (url, process):
             parts = {"server": [process], "valkey": [valkey], "postgres": [postgres, *postgres.children()]}
             try:
                 yield Stand(url, parts, servers.redis_url, db), people
@@ -97,7 +102,7 @@ async def peer_stand(*command: str, executable: str = sys.executable) -> AsyncIt
         yield Stand(url, {"server": [process]})
 
 
-async def load(stand: Stand, plan: dict[str, Any]) -> dict[str, Any]:
+async def load(stand: Stand, plan: dict[str, Any], *, pinned: bool = True) -> dict[str, Any]:
     """Put a load on a server; return what the generator saw, and the CPU seconds each part spent meanwhile."""
     generator = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.load",
@@ -105,7 +110,8 @@ async def load(stand: Stand, plan: dict[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
     assert generator.stdin is not None
     assert generator.stdout is not None
-    _pin(generator.pid, last=True)
+    if pinned:
+        _pin(generator.pid, last=True)
     try:
         generator.stdin.write(msgspec.json.encode({"url": stand.url, **plan}) + b"\n")
         await _line(generator.stdout)
@@ -132,13 +138,14 @@ async def _line(stream: asyncio.StreamReader) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def _server(
-    command: Sequence[str], environment: dict[str, str], executable: str = sys.executable
+    command: Sequence[str], environment: dict[str, str], executable: str = sys.executable, *, pinned: bool = True
 ) -> AsyncIterator[tuple[str, psutil.Process]]:
     process = await asyncio.create_subprocess_exec(
         executable, *command,
         env={**os.environ, **environment}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _pin(process.pid, last=False)
+    if pinned:
+        _pin(process.pid, last=False)
     try:
         async with asyncio.timeout(START_DEADLINE_S):
             url = await _address(process)

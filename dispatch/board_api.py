@@ -58,6 +58,8 @@ class DecisionView(msgspec.Struct, frozen=True):
     runners_up: list[CandidateView]
     excluded: dict[str, int]
     method: str
+    on_the_way: bool
+    together: int
 
 
 class Decisions(msgspec.Struct, frozen=True):
@@ -186,6 +188,8 @@ def _decision(row: Record, known: dict[UUID, str]) -> DecisionView:
         ],
         excluded=why["excluded"],
         method=why["method"],
+        on_the_way=why["on_the_way"],
+        together=len(why["together"]),
     )
 
 

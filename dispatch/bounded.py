@@ -33,15 +33,19 @@ class BoundedTimes:
         monotonic_s: Callable[[], float] = time.monotonic,
         give_up: Callable[[], None] = lambda: os._exit(1),
     ) -> None:
-        self.source = provider.source
-        self.down = False
         self._provider = provider
+        self.down = False
         self._answer_max_s = answer_max_s
         self._monotonic_s = monotonic_s
         self._give_up = give_up
         self._instead = CrowFlies()
         self._ask_again_at_s = 0.0
         self._hanging: threading.Thread | None = None
+
+    @property
+    def source(self) -> str:
+        """Who answered the last question."""
+        return self._instead.source if self.down else self._provider.source
 
     def seconds(self, origins: Floats, destinations: Floats, vehicle: Vehicle) -> Seconds:
         """Return whole seconds from every origin to every destination."""
@@ -73,5 +77,7 @@ class BoundedTimes:
             return answers[0]
         self.down = True
         self._ask_again_at_s = self._monotonic_s() + REST_S
-        log.warning("travel_times_down", source=self.source, error=str(wrong[0]) if wrong else "no answer in time")
+        log.warning(
+            "travel_times_down", source=self._provider.source, error=str(wrong[0]) if wrong else "no answer in time"
+        )
         return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from dispatch.engine.explain import Candidate, Explanation
+from dispatch.engine.explain import Explanation
 from dispatch.unassigned import OpenCode, UnassignedReason, why_open
 from kernel.db import Connection, Record
 from kernel.events import EventType, event
@@ -20,7 +21,9 @@ NO_WAY_RETRY_S: Final = 300
 """So long nobody looks again at a delivery that no way leads to: the map or the driver has to change first."""
 
 
-def terms(rows: list[Record], stops: list[tuple[str, UUID]], joins: list[UUID], chosen: Candidate) -> dict[str, Any]:
+def terms(
+    rows: Sequence[Record], stops: list[tuple[str, UUID]], joins: list[UUID], to_pickup_s: int | None
+) -> dict[str, Any]:
     """Return what the driver is told before he answers: pay, way and stops; no name, no telephone number.
 
     `stops` are in their order, also those that he has already; `joins` is what he is to pick up at the same store.
@@ -34,7 +37,7 @@ def terms(rows: list[Record], stops: list[tuple[str, UUID]], joins: list[UUID], 
         "pay_minor": sum(row["driver_pay_minor"] + row["tip_minor"] for row in rows),
         "currency": rows[0]["currency"],
         "distance_m": sum(row["distance_m"] for row in rows),
-        "to_pickup_s": chosen.to_pickup_s,
+        "to_pickup_s": to_pickup_s,
         "deliveries": [show(Kind.DELIVERY, row["id"]) for row in rows],
         "needs": sorted({need for row in rows for need in row["needs"]}),
         "stops": [{"kind": kind, "delivery_id": show(Kind.DELIVERY, delivery_id)} for kind, delivery_id in stops],

@@ -11,14 +11,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from dispatch import offers, service
+import msgspec
+
+from dispatch import messages, offers, service
 from kernel import ids
 from kernel.access import Principal
 from kernel.clock import Clock, from_ms
 from kernel.db import UNKEEPABLE, Connection, Database, Record, one
 from kernel.errors import CODES, Problem
 from kernel.ids import Kind, show
-from tracking.wire import AvailabilityAction, DriverAction, OfferReply, ProofRef, StatusAction
+from tracking.wire import AvailabilityAction, DriverAction, MessageAction, OfferReply, ProofRef, StatusAction
 
 DEVICE_TIME_BACK_MAX: Final = timedelta(hours=24)
 DONE: Final = "done"
@@ -33,15 +35,19 @@ class Desk:
         self._db = db
         self._clock = clock
 
-    async def state(self, principal: Principal) -> dict[str, Any]:
-        """Return the driver, his open offers and his route."""
+    async def state(self, principal: Principal, last_event: str) -> dict[str, Any]:
+        """Return the driver, his open offers, his route, and what was written to him after a message he knows.
+
+        Times are text, in both encodings.
+        """
         driver_id = principal.driver()
         async with self._db.driver_tx(driver_id, readonly=True) as con:
             driver = one(await con.fetchrow("SELECT * FROM driver_profiles WHERE id = $1", driver_id), "driver")
             open_offers = await offers.open_for(con, driver_id, self._clock.now())
             version, stops, _ = await route_of(con, driver_id)
             notices = await _notices(con, driver_id, self._clock.now())
-        return {
+            written = await messages.for_driver(con, driver_id, last_event)
+        state = {
             "driver": {
                 "id": show(Kind.DRIVER, driver_id),
                 "name": driver["name"],
@@ -51,7 +57,10 @@ class Desk:
             "offers": open_offers,
             "route": {"version": version, "stops": stops},
             "notices": notices,
+            "messages": written,
         }
+        plain: dict[str, Any] = msgspec.to_builtins(state)
+        return plain
 
     async def act(self, principal: Principal, action: DriverAction) -> None:
         """Carry out an action once; raises its refusal, the same one each time it is asked."""
@@ -146,33 +155,52 @@ async def _availability(
     await service.set_availability(con, driver_id=driver_id, asked=action.state, at=now)
 
 
+async def _message(con: Connection, driver_id: UUID, action: MessageAction, at: datetime, now: datetime) -> None:
+    delivery_id = ids.parse(Kind.DELIVERY, action.delivery_id)
+    await messages.write(
+        con,
+        delivery_id,
+        channel=action.channel,
+        sender="driver",
+        text=action.text,
+        at=at,
+        now=now,
+        driver_id=driver_id,
+    )
+
+
 _ACTIONS: Final[dict[type[Any], Callable[[Connection, UUID, Any, datetime, datetime], Awaitable[None]]]] = {
     OfferReply: _offer_reply,
     StatusAction: _status,
     ProofRef: _proof_ref,
     AvailabilityAction: _availability,
+    MessageAction: _message,
 }
 
 
 async def route_of(con: Connection, driver_id: UUID) -> tuple[int, list[dict[str, Any]], Record | None]:
-    """Return (version, stops still to go in order, the next one) of a driver's route."""
+    """Return (version, stops still to go in order, the next one) of a driver's route.
+
+    What could not be delivered has its store as a stop once more, of the kind `return`, after all others.
+    """
     version = await con.fetchval("SELECT route_version FROM driver_profiles WHERE id = $1", driver_id)
     rows = await con.fetch(
         """SELECT s.*, d.status, d.short_code, d.items, d.ready_at, d.cash_to_collect_minor, d.currency, d.promised_at,
              d.needs, d.dropoff_from
            FROM stops s JOIN deliveries d ON d.business_id = s.business_id AND d.id = s.delivery_id
-           WHERE s.driver_id = $1 AND s.done_at IS NULL AND d.status NOT IN ('delivered', 'canceled', 'returned')
-           ORDER BY s.route_position, s.id""",
+           WHERE s.driver_id = $1 AND d.status NOT IN ('delivered', 'canceled', 'returned')
+             AND (s.done_at IS NULL OR s.kind = 'pickup' AND d.status IN ('failed', 'returning'))
+           ORDER BY s.done_at IS NOT NULL, s.route_position, s.id""",
         driver_id,
     )
-    return version or 0, [_stop(row) for row in rows], rows[0] if rows else None
+    return version or 0, [_stop(row) for row in rows], rows[0] if rows and rows[0]["done_at"] is None else None
 
 
 def _stop(row: Record) -> dict[str, Any]:
     return {
         "id": show(Kind.STOP, row["id"]),
         "delivery_id": show(Kind.DELIVERY, row["delivery_id"]),
-        "kind": row["kind"],
+        "kind": "return" if row["done_at"] is not None else row["kind"],
         "status": row["status"],
         "short_code": row["short_code"],
         "items": row["items"],

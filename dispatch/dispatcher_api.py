@@ -171,16 +171,18 @@ async def fail_delivery(ctx: Ctx, path: DeliveryPath, body: FailBody) -> FailedV
     return FailedView(path.id, row["status"], row["version"])
 
 
-async def check_scope(ctx: Ctx, delivery_id: UUID) -> None:
-    """Raise `not_found` when the delivery is not the caller's to see."""
+async def check_scope(ctx: Ctx, delivery_id: UUID) -> UUID:
+    """Return a delivery's business; raises `not_found` when the delivery is not the caller's to see."""
     operator_id = ctx.principal.operator()
-    query = "SELECT 1 FROM deliveries WHERE id = $1 AND operator_id = $2"
+    query = "SELECT business_id FROM deliveries WHERE id = $1 AND operator_id = $2"
     if ctx.principal.who is Who.ADMIN:
         async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
-            one(await con.fetchrow(query, delivery_id, operator_id), "delivery")
+            row = one(await con.fetchrow(query, delivery_id, operator_id), "delivery")
     else:
         async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
-            one(await con.fetchrow(query, delivery_id, operator_id), "delivery")
+            row = one(await con.fetchrow(query, delivery_id, operator_id), "delivery")
+    business_id: UUID = row["business_id"]
+    return business_id
 
 
 async def _check_driver(con: Connection, row: Record, driver_id: UUID) -> None:
@@ -202,7 +204,8 @@ async def _pin(con: Connection, row: Record, driver_id: UUID | None, not_again: 
     return one(
         await con.fetchrow(
             """UPDATE deliveries
-               SET pinned_driver_id = $2, planned_at = NULL, unassigned_reason = NULL, retry_at = NULL,
+               SET pinned_driver_id = $2, planned_route_id = NULL, planned_at = NULL, unassigned_reason = NULL,
+                 retry_at = NULL,
                  kept_from = CASE WHEN $3::uuid IS NULL THEN kept_from ELSE array_append(kept_from, $3) END
                WHERE id = $1 RETURNING *""",
             row["id"],

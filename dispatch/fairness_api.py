@@ -77,6 +77,7 @@ class Fairness(msgspec.Struct, frozen=True):
     """The pool over the window; `jain_pay_per_hour` is None while fewer than two drivers were on line long enough."""
 
     hours: int
+    currency: str
     drivers: list[DriverShare]
     jain_pay_per_hour: float | None
 
@@ -85,11 +86,12 @@ async def get_fairness(ctx: Ctx, query: FairnessQuery) -> Fairness:
     """How fairly is the pool's work shared?"""
     now = ctx.clock.now()
     async with ctx.db.platform_tx(Reason.ADMIN, readonly=True) as con:
+        currency = await con.fetchval("SELECT currency FROM operators WHERE id = $1", ctx.principal.operator())
         rows = await con.fetch(_DRIVERS, ctx.principal.operator(), now - timedelta(hours=query.hours), now)
     jobs = sum(row["jobs"] for row in rows)
     drivers = [_share(row, jobs) for row in rows]
     hourly = [one.pay_per_hour_minor for one in drivers if one.pay_per_hour_minor is not None]
-    return Fairness(query.hours, drivers, jain(hourly) if len(hourly) > 1 else None)
+    return Fairness(query.hours, currency, drivers, jain(hourly) if len(hourly) > 1 else None)
 
 
 def jain(values: Sequence[int]) -> float:

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from dispatch.delivery import BEFORE_PICKUP, DeliveryStatus
-from dispatch.eta import STOP_SERVICE_S
+from dispatch.learning import HAND_OVER_S
 from dispatch.planner import Planner, PlannerAway
 from geo.distance import meters_between
 from geo.eta import Leg, eta_chain
@@ -92,10 +92,10 @@ async def get_fits(ctx: Ctx, path: FitPath) -> Fits:
     starts = await _starts(ctx, row, drivers)
     routes = await _routes(ctx.db, list(starts))
     try:
-        seconds = iter(await ctx.need(Planner).leg_seconds(_ways(row, starts, routes)))
+        times = await ctx.need(Planner).leg_seconds(_ways(row, starts, routes))
     except PlannerAway:
         raise Problem("unavailable", "Travel times are away for a moment; try again.") from None
-    now = ctx.clock.now()
+    now, seconds = ctx.clock.now(), iter(times.seconds)
     fits = [_fit(row, driver_id, routes.get(driver_id, []), seconds, now) for driver_id in starts]
     return Fits(sorted(fits, key=lambda fit: (fit.dropoff_at, fit.driver_id)))
 
@@ -145,9 +145,9 @@ def _ways(
 
 def _fit(row: Record, driver_id: UUID, route: list[Record], seconds: Iterator[int], now: datetime) -> FitView:
     ready = [stop["ready_at"] if stop["kind"] == "pickup" else None for stop in route] + [row["ready_at"], None]
-    legs = [Leg(next(seconds), 0 if at is None else round((at - now).total_seconds()), STOP_SERVICE_S) for at in ready]
+    legs = [Leg(next(seconds), 0 if at is None else round((at - now).total_seconds()), HAND_OVER_S) for at in ready]
     etas = eta_chain(legs)
-    free_s = etas[-3].p50_s + STOP_SERVICE_S if route else 0
+    free_s = etas[-3].p50_s + HAND_OVER_S if route else 0
     dropoff_at = now + timedelta(seconds=etas[-1].p50_s)
     late_s = round((dropoff_at - row["promised_at"]).total_seconds())
     return FitView(show(Kind.DRIVER, driver_id), len(legs), etas[-1].p50_s - free_s, dropoff_at, max(0, late_s))

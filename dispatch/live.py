@@ -14,6 +14,7 @@ from dispatch.desk import route_of
 from dispatch.views import BoardViews, store_object
 from geo.fence import RADIUS_M
 from kernel import keys
+from kernel.clock import to_ms
 from kernel.db import Connection, Database, one
 from kernel.errors import Problem
 from kernel.events import Event, EventType
@@ -21,7 +22,7 @@ from kernel.ids import Kind, show
 from tracking.fences import Fences, NextStop
 from tracking.push import DriverPush
 from tracking.recovery import Facts
-from tracking.wire import Offer, OfferGone, Route
+from tracking.wire import DriverMessage, Offer, OfferGone, Route
 
 
 class LiveFacts:
@@ -61,12 +62,17 @@ class LiveFacts:
         else:
             await self._push.push(event.driver_id, OfferGone(event.data["id"], event.data["status"]))
 
+    async def on_message(self, con: Connection, event: Event) -> None:
+        """Somebody wrote about a delivery: tell the driver's phone, unless it was he."""
+        if event.driver_id is not None and event.data["sender"] != "driver":
+            await self._push.push(event.driver_id, DriverMessage(**event.data))
+
     async def on_route(self, con: Connection, event: Event) -> None:
         """A driver's stops changed: send him his whole route and set the fence of his next stop."""
         if event.driver_id is not None:
-            await self._send_route(con, event.operator_id, event.driver_id)
+            await self._send_route(con, event, event.driver_id)
 
-    async def _send_route(self, con: Connection, operator_id: UUID, driver_id: UUID) -> None:
+    async def _send_route(self, con: Connection, event: Event, driver_id: UUID) -> None:
         version, stops, next_stop = await route_of(con, driver_id)
         fence = None
         if next_stop is not None:
@@ -78,7 +84,7 @@ class LiveFacts:
                 next_stop["lng"],
                 RADIUS_M,
             )
-        await self._fences.put(operator_id, driver_id, fence)
+        await self._fences.put(event.operator_id, driver_id, fence, to_ms(event.created_at))
         await self._push.push(driver_id, Route(version, stops))
 
     async def on_store(self, con: Connection, event: Event) -> None:
@@ -95,7 +101,7 @@ class LiveFacts:
             [status.value for status in BEFORE_PICKUP],
         )
         for driver in going:
-            await self._send_route(con, event.operator_id, driver["driver_id"])
+            await self._send_route(con, event, driver["driver_id"])
 
     async def on_alert(self, con: Connection, event: Event) -> None:
         """Something went wrong, or is over: tell the operator's board, and that of the business it concerns."""

@@ -55,8 +55,8 @@ class Planner:
         """Return who could take the one job of a question; raises `PlannerAway`."""
         return await self._call(worker.suggest, question)
 
-    async def leg_seconds(self, legs: list[tuple[Point, Point, Vehicle]]) -> list[int]:
-        """Return the travel seconds of single legs; raises `PlannerAway`."""
+    async def leg_seconds(self, legs: list[tuple[Point, Point, Vehicle]]) -> worker.LegTimes:
+        """Return the travel seconds of single legs, and who says so; raises `PlannerAway`."""
         return await self._call(worker.leg_seconds, legs)
 
     async def has_way(self, start: Point, end: Point) -> bool:

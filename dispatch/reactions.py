@@ -50,6 +50,11 @@ async def on_order_accepted(con: Connection, event: Event) -> None:
     await closing.hold(con, store_id, event.created_at)
 
 
+async def on_order_ready(con: Connection, event: Event) -> None:
+    """The kitchen is done: its delivery waits for nothing more, and the store's preparation time is known."""
+    await con.execute("UPDATE deliveries SET was_ready_at = $2 WHERE id = $1", event.subject, event.created_at)
+
+
 async def on_order_ended(con: Connection, event: Event) -> None:
     """The order was canceled: so is its delivery, as far as it still can be."""
     row = await con.fetchrow("SELECT status FROM deliveries WHERE id = $1", event.subject)

@@ -6,7 +6,7 @@ A delivery that is not to be dispatched now (a dispatcher decides, its zone is p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,10 +17,12 @@ from dispatch.decisions import OFFER_LEAD_S
 from dispatch.delivery import BEFORE_PICKUP, WITH_DRIVER
 from dispatch.engine.candidates import Exclusion
 from dispatch.engine.problem import REACH_MAX_S
+from dispatch.eta_models import Model, Models
+from dispatch.learning import StopKind
 from dispatch.offer import MISSED_MAX
 from dispatch.policy import Policies
 from dispatch.unassigned import OpenCode, UnassignedReason
-from dispatch.worker import LiveDriver, LiveStop, OpenJob, Question
+from dispatch.worker import STOP_SERVICE_S, LiveDriver, LiveStop, OpenJob, Question
 from geo.point import Point
 from geo.travel import Vehicle
 from kernel.clock import to_ms
@@ -41,9 +43,10 @@ NEAREST_COUNT: Final = 24
 FAIRNESS_WINDOW_H: Final = 8
 
 _DELIVERY: Final = """
-SELECT d.id, d.operator_id, d.business_id, d.version, d.ready_at, d.promised_at, d.uses_shared_pool, d.created_at,
-       d.driver_pay_minor, d.tip_minor, d.currency, d.distance_m, d.unassigned_reason, d.driver_id,
-       d.pinned_driver_id, d.kept_from, d.needs, d.size, d.pickup_until, d.dropoff_from, b.name AS business_name,
+SELECT d.id, d.operator_id, d.business_id, d.store_id, d.version, d.ready_at, d.was_ready_at, d.promised_at,
+       d.uses_shared_pool, d.created_at, d.driver_pay_minor, d.tip_minor, d.currency, d.distance_m, d.unassigned_reason,
+       d.driver_id, d.pinned_driver_id, d.kept_from, d.needs, d.size, d.pickup_until, d.dropoff_from,
+       b.name AS business_name,
        p.lat AS p_lat, p.lng AS p_lng, p.name AS p_name, p.address AS p_address,
        q.lat AS q_lat, q.lng AS q_lng, q.address AS q_address,
        ARRAY(SELECT o.driver_id FROM offer_deliveries od JOIN offers o ON o.id = od.offer_id
@@ -57,7 +60,7 @@ JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kin
 """
 
 _JOBS: Final = f"""{_DELIVERY}
-WHERE d.operator_id = $1 AND d.status = 'pending'
+WHERE d.operator_id = $1 AND d.status = 'pending' AND d.planned_route_id IS NULL
   AND greatest(d.ready_at, d.dropoff_from - make_interval(secs => {REACH_MAX_S})) <= $4
   AND (d.pinned_driver_id IS NOT NULL OR coalesce(b.policy->>'mode', $5) <> 'manual')
   AND (d.retry_at IS NULL OR d.retry_at NOT BETWEEN $2 AND $2 + make_interval(secs => {HELD_MAX_S}))
@@ -87,11 +90,13 @@ SELECT dr.id, dr.vehicle, dr.pool, dr.state, dr.skills,
             AND o.answered_at > greatest($4, dr.state_since) ORDER BY o.answered_at DESC LIMIT $5) last) AS missed,
        (SELECT coalesce(jsonb_object_agg(a.business_id, a.priority), '{}')
         FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS priorities,
+       (SELECT min(r.start_at) FROM planned_routes r WHERE r.driver_id = dr.id) AS planned_from,
        (SELECT count(*) FROM deliveries d
         WHERE d.driver_id = dr.id AND d.status = 'delivered' AND d.finished_at > $2) AS jobs_done,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
             'delivery_id', d.id, 'business_id', d.business_id, 'kind', s.kind, 'lat', s.lat, 'lng', s.lng,
-            'ready_s', extract(epoch FROM d.ready_at), 'promised_s', extract(epoch FROM d.promised_at), 'size', d.size
+            'store_id', d.store_id, 'ready_s', extract(epoch FROM coalesce(d.was_ready_at, d.ready_at)),
+            'was_ready', d.was_ready_at IS NOT NULL, 'promised_s', extract(epoch FROM d.promised_at), 'size', d.size
           ) ORDER BY s.route_position, s.id), '[]')
         FROM stops s JOIN deliveries d ON d.business_id = s.business_id AND d.id = s.delivery_id
         WHERE s.driver_id = dr.id AND s.done_at IS NULL AND d.status = ANY($3)) AS route
@@ -109,7 +114,7 @@ class Snapshot:
     question: Question | None
 
 
-async def take(db: Database, live: LivePositions, operator_id: UUID, now: datetime) -> Snapshot:
+async def take(db: Database, live: LivePositions, models: Models, operator_id: UUID, now: datetime) -> Snapshot:
     """Look at one operator; there is no question when nothing waits. Platform path."""
     async with db.platform_tx(Reason.DISPATCH_TICK, readonly=True) as con:
         policies = await policy.load(con, operator_id)
@@ -120,20 +125,24 @@ async def take(db: Database, live: LivePositions, operator_id: UUID, now: dateti
         jobs, paused = await zones.without_paused(con, operator_id, waiting, now)
         bound = await con.fetch(_BEFORE_PICKUP, *asked, [s.value for s in BEFORE_PICKUP]) if jobs else []
         drivers = await _on_shift(con, operator_id, policies, now) if jobs else []
+        model = await models.of(con, operator_id)
     held = [(row, MANUAL) for row in manual] + [(row, ZONE_PAUSED) for row in paused]
     kept = [row for rows in _joinable(jobs, bound, drivers, policies).values() for row in rows]
-    question = await _question(live, operator_id, jobs, kept, drivers, policies, now) if jobs else None
+    question = await _question(live, operator_id, jobs, kept, drivers, policies, model, now) if jobs else None
     return Snapshot(policies, jobs, held, question)
 
 
-async def about_one(db: Database, live: LivePositions, operator_id: UUID, delivery_id: UUID, now: datetime) -> Question:
+async def about_one(
+    db: Database, live: LivePositions, models: Models, operator_id: UUID, delivery_id: UUID, now: datetime
+) -> Question:
     """Return what a tick would ask about one delivery alone, were it not pinned; raises `not_found`. Platform path."""
     async with db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
         policies = await policy.load(con, operator_id)
         asked = (operator_id, now, policies.operator.decline_cooldown_s, delivery_id)
         job = one(await con.fetchrow(f"{_DELIVERY} WHERE d.operator_id = $1 AND d.id = $4", *asked), "delivery")
         drivers = await _on_shift(con, operator_id, policies, now)
-    question = await _question(live, operator_id, [job], [], drivers, policies, now)
+        model = await models.of(con, operator_id)
+    question = await _question(live, operator_id, [job], [], drivers, policies, model, now)
     free = msgspec.structs.replace(question.jobs[0], pinned_to=None)
     return msgspec.structs.replace(question, jobs=(free,))
 
@@ -156,6 +165,7 @@ async def _question(
     kept: list[Record],
     drivers: list[Record],
     policies: Policies,
+    model: Model,
     now: datetime,
 ) -> Question:
     pickups = [Point(row["p_lat"], row["p_lng"]) for row in jobs]
@@ -189,7 +199,8 @@ async def _question(
                 skills=frozenset(row["skills"]),
                 capacity=limits[Vehicle(row["vehicle"])].capacity,
                 distance_m_max=limits[Vehicle(row["vehicle"])].distance_m_max,
-                route=() if row["id"] in bound else tuple(_stop(stop, now) for stop in row["route"]),
+                off_in_s=None if row["planned_from"] is None else _seconds_to(row["planned_from"], now),
+                route=() if row["id"] in bound else tuple(_stop(stop, model, now) for stop in row["route"]),
                 takes_on_the_way=all(policies.of(UUID(stop["business_id"])).several_stores for stop in row["route"]),
                 keeps=tuple(bound.get(row["id"], ())),
             )
@@ -201,7 +212,9 @@ async def _question(
                 business_id=row["business_id"],
                 pickup=Point(row["p_lat"], row["p_lng"]),
                 dropoff=Point(row["q_lat"], row["q_lng"]),
-                ready_in_s=_seconds_to(row["ready_at"], now),
+                ready_in_s=_ready_in_s(
+                    model, row["store_id"], row["was_ready_at"] or row["ready_at"], row["was_ready_at"] is not None, now
+                ),
                 promised_in_s=_seconds_to(row["promised_at"], now),
                 uses_shared_pool=row["uses_shared_pool"],
                 waited_s=max(0, round((now - row["created_at"]).total_seconds())),
@@ -222,6 +235,8 @@ async def _question(
         left_out={reason: count for reason, count in left_out.items() if count},
         weights=policies.operator.weights,
         business_weights=policies.weights(),
+        pickup_service_s=model.learned.hand_over_s(StopKind.PICKUP, prior_s=STOP_SERVICE_S),
+        dropoff_service_s=model.learned.hand_over_s(StopKind.DROPOFF, prior_s=STOP_SERVICE_S),
     )
 
 
@@ -247,15 +262,23 @@ def _joinable(
     }
 
 
-def _stop(stop: dict[str, Any], now: datetime) -> LiveStop:
+def _stop(stop: dict[str, Any], model: Model, now: datetime) -> LiveStop:
+    store_id = stop["store_id"] and UUID(stop["store_id"])
+    ready_at = datetime.fromtimestamp(stop["ready_s"], UTC)
     return LiveStop(
         delivery_id=UUID(stop["delivery_id"]),
         kind=stop["kind"],
         at=Point(stop["lat"], stop["lng"]),
-        ready_in_s=round(stop["ready_s"] - now.timestamp()),
+        ready_in_s=_ready_in_s(model, store_id, ready_at, stop["was_ready"], now),
         promised_in_s=round(stop["promised_s"] - now.timestamp()),
         size=stop["size"],
     )
+
+
+def _ready_in_s(model: Model, store_id: UUID | None, ready_at: datetime, was_ready: bool, now: datetime) -> int:
+    """Return when goods will be ready: a store that was late at this hour will be late again."""
+    late_s = 0 if was_ready else model.learned.ready_late_s(store_id, model.local(ready_at))
+    return _seconds_to(ready_at, now) + late_s
 
 
 def _seconds_to(at: datetime, now: datetime) -> int:

@@ -17,12 +17,13 @@ from uuid import UUID
 
 import msgspec
 
-from dispatch import markets, offers, snapshot
+from dispatch import markets, offers, planned, snapshot
 from dispatch.alerts import Alert, AlertCode, settle
 from dispatch.decisions import keep_decision, note, note_open, terms
 from dispatch.engine.bundles import Trip
 from dispatch.engine.explain import Candidate, Explanation
 from dispatch.engine.problem import Problem
+from dispatch.eta_models import Models
 from dispatch.planner import Planner
 from dispatch.policy import Mode, Policy
 from dispatch.snapshot import EPOCH_S, Snapshot
@@ -57,6 +58,7 @@ class Dispatcher:
         self._live = live
         self._planner = StandIn(planner)
         self._clock = clock
+        self._models = Models()
         self._on_alive = on_alive
         self._wake = asyncio.Event()
         self._told: dict[UUID, list[AlertCode]] = {}
@@ -109,8 +111,9 @@ class Dispatcher:
 
     async def _tick(self, operator_id: UUID) -> int | None:
         now = self._clock.now()
+        await planned.offer_due(self._db, self._live, operator_id, now)
         with metrics.tick_seconds.labels("snapshot").time():
-            seen = await snapshot.take(self._db, self._live, operator_id, now)
+            seen = await snapshot.take(self._db, self._live, self._models, operator_id, now)
         for row, reason in seen.held:
             if row["unassigned_reason"] != msgspec.to_builtins(reason):
                 async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
@@ -129,7 +132,7 @@ class Dispatcher:
 
     async def question_about(self, operator_id: UUID, delivery_id: UUID) -> Question:
         """Return what a tick would ask about one delivery alone, were it not pinned; raises `not_found`."""
-        return await snapshot.about_one(self._db, self._live, operator_id, delivery_id, self._clock.now())
+        return await snapshot.about_one(self._db, self._live, self._models, operator_id, delivery_id, self._clock.now())
 
     async def _tell_alerts(self, operator_id: UUID, answers: list[Answer] | None, now: datetime) -> None:
         """Raise or end what this process knows about its planner, when that is another than before."""
@@ -167,7 +170,7 @@ class Dispatcher:
                 offer_of = await offers.send(
                     con,
                     operator_id=operator_id,
-                    asked={who.driver_id: terms(rows, stops, joins, who) for who in (chosen, *several)},
+                    asked={who.driver_id: terms(rows, stops, joins, who.to_pickup_s) for who in (chosen, *several)},
                     deliveries=[(row["id"], row["version"]) for row in rows],
                     ttl_s=its.offer_ttl_s,
                     now=self._clock.now(),

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from dispatch import alerts
+from dispatch import alerts, messages
 from dispatch.delivery import TRACKABLE_AFTER_H, WITH_DRIVER
 from dispatch.numbers import BoardNumbers
-from dispatch.risk import risk_of
+from dispatch.risk import SEEKING, risk_of
 from kernel import keys
 from kernel.access import Permission, Principal, Who
 from kernel.clock import Clock
@@ -33,7 +33,8 @@ DRIVERS_SHOWN_MAX: Final = 5_000
 _OPEN: Final = "d.status NOT IN ('delivered', 'canceled', 'failed', 'returned')"
 
 _DELIVERIES: Final = """
-SELECT d.*, b.name AS business_name, b.color AS business_color, b.customer_sees_driver_stops_before,
+SELECT d.*, (SELECT count(*) FROM messages m WHERE m.business_id = d.business_id AND m.delivery_id = d.id) AS messages,
+       b.name AS business_name, b.color AS business_color, b.customer_sees_driver_stops_before,
        s.name AS store_name, dr.name AS driver_name, dr.vehicle AS driver_vehicle,
        p.name AS p_name, p.address AS p_address, p.lat AS p_lat, p.lng AS p_lng,
        q.name AS q_name, q.address AS q_address, q.lat AS q_lat, q.lng AS q_lng, q.instructions AS q_instructions,
@@ -218,6 +219,7 @@ class BoardViews:
             "created_at": row["created_at"],
             "promised_at": row["promised_at"],
             "eta": eta,
+            "delay_told_s": row["delay_told_s"],
             "risk": risk_of(row),
             "offer": offer,
             "attempts": row["attempts"],
@@ -228,6 +230,7 @@ class BoardViews:
             "reason": row["status_reason"] or None,
             "tracking_url": self._links.path(row["business_id"], row["id"]),
             "timeline": row["timeline"],
+            "messages": row["messages"],
             "items": row["items"],
             "fee_minor": row["fee_minor"],
             "currency": row["currency"],
@@ -244,6 +247,7 @@ class BoardViews:
                 return {**waiting, "server_time": self._clock.now()}
             order = None if row["order_id"] is None else await self._orders.summary(con, row["order_id"])
             before = await self._stops_before(con, row)
+            written = await messages.for_customer(con, delivery_id)
             proof = await con.fetchrow(
                 "SELECT created_at FROM proofs WHERE delivery_id = $1 ORDER BY created_at DESC LIMIT 1", delivery_id
             )
@@ -254,7 +258,7 @@ class BoardViews:
         if customer_sees_driver(row["status"], before, row["customer_sees_driver_stops_before"]):
             seen = await self._live.positions(row["operator_id"], [row["driver_id"]])
             driver = _courier(row, seen.get(row["driver_id"]))
-        return self._tracking_object(row, now, driver=driver, before=before, order=order, proof=proof)
+        return self._tracking_object(row, now, driver=driver, before=before, order=order, proof=proof, written=written)
 
     async def _stops_before(self, con: Connection, row: Record) -> int | None:
         """Return how many of the driver's stops come before this customer's door; None without a driver.
@@ -277,6 +281,7 @@ class BoardViews:
         before: int | None,
         order: dict[str, Any] | None,
         proof: Record | None,
+        written: list[dict[str, Any]],
     ) -> dict[str, Any]:
         picked_up = row["picked_up_at"] is not None
         done = row["status"] == "delivered"
@@ -298,12 +303,16 @@ class BoardViews:
             "dropoff": {**_place(row, "q"), "instructions": row["q_instructions"]},
             "promised_at": row["promised_at"],
             "eta": eta,
+            "delayed": row["delay_told_s"] is not None
+            and (row["status"] in SEEKING or (eta is not None and eta["p50"] > row["promised_at"])),
             "stops_before": before,
             "stops": stops,
             "driver": driver,
             "timeline": [{"status": step["status"], "at": step["at"]} for step in row["timeline"]],
             "order": order,
             "proof": None if proof is None else {"url": "/api/v1/track/proof", "at": proof["created_at"]},
+            "messages": written,
+            "may_write": row["driver_id"] is not None and row["status"] in _with_driver(),
             "reason": row["status_reason"] or None,
             "server_time": now,
         }
@@ -342,6 +351,7 @@ def store_object(row: Record) -> dict[str, Any]:
         "lng": row["lng"],
         "closed_since": row["closed_since"],
         "closed_reason": row["closed_reason"],
+        "closed_until": row["closed_until"],
     }
 
 

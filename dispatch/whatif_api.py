@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncGenerator
 from datetime import date
 from typing import Final
 from uuid import UUID
@@ -12,8 +13,10 @@ from aiohttp import web
 
 from dispatch import policy
 from dispatch.engine.problem import Weights
+from dispatch.own_process import as_lines
 from dispatch.whatif.change import Change, changed
 from dispatch.whatif.compare import check
+from dispatch.whatif.past import PastDay
 from dispatch.whatif_process import Progress, Replays
 from dispatch.whatif_store import KnownDay, known_days, read_day
 from kernel import ids
@@ -65,27 +68,13 @@ async def what_if(ctx: Ctx, body: WhatIfBody) -> web.StreamResponse:
     )
     check(day)
     changed(day, body.change)
-    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
-    async with contextlib.aclosing(ctx.need(Replays).compare(day, body.change, business_id)) as heard:
-        try:
-            async for news in heard:
-                if not response.prepared:  # until now a refusal has a status of its own
-                    await response.prepare(ctx.request)
-                line = (
-                    msgspec.json.encode({"progress": news})
-                    if isinstance(news, Progress)
-                    else b'{"result":' + news + b"}"
-                )
-                await response.write(line + b"\n")
-        except Problem as problem:
-            if not response.prepared:
-                raise
-            words = {"code": problem.code, "title": problem.title, "detail": problem.detail}
-            await response.write(msgspec.json.encode({"problem": words}) + b"\n")
-        except ConnectionResetError:  # nobody is waiting for it any more
-            return response
-    await response.write_eof()
-    return response
+    return await as_lines(ctx.request, _lines(ctx, day, body.change, business_id))
+
+
+async def _lines(ctx: Ctx, day: PastDay, change: Change, business_id: UUID | None) -> AsyncGenerator[bytes, None]:
+    async with contextlib.aclosing(ctx.need(Replays).compare(day, change, business_id)) as heard:
+        async for news in heard:
+            yield msgspec.json.encode({"progress": news}) if isinstance(news, Progress) else b'{"result":' + news + b"}"
 
 
 async def _business(ctx: Ctx, asked: str | None) -> UUID | None:

@@ -19,7 +19,7 @@ from dispatch.engine.floor import solve_greedily
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
-from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Legs, Limits, Problem, Stop, Weights
+from dispatch.engine.problem import NOWHERE, OFF_NEVER_S, Driver, Job, JobWeights, Legs, Limits, Problem, Stop, Weights
 from dispatch.engine.solve import solve, solve_and_explain
 from geo.point import Point, as_array
 from geo.travel import UNREACHABLE_S, CrowFlies, TravelTimes, Vehicle
@@ -60,6 +60,8 @@ class LiveDriver(msgspec.Struct, frozen=True):
     """Whether everybody on his route allows that he picks up elsewhere before he is at their doors."""
     keeps: tuple[UUID, ...] = ()
     """Deliveries he is on his way to pick up, all at one store: more may join them there."""
+    off_in_s: int | None = None
+    """When he has to leave for a route that was planned ahead: he picks up nothing else from then on."""
 
 
 class OpenJob(msgspec.Struct, frozen=True):
@@ -98,6 +100,8 @@ class Question(msgspec.Struct, frozen=True):
     left_out: dict[str, int] = {}
     weights: Weights = Weights()
     business_weights: dict[UUID, JobWeights] = {}
+    pickup_service_s: int = STOP_SERVICE_S
+    dropoff_service_s: int = STOP_SERVICE_S
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -109,6 +113,13 @@ class Answer(msgspec.Struct, frozen=True):
     cpu_ms: float
     travel_down: bool
     """Whether straight lines stood in for the provider of travel times."""
+
+
+class LegTimes(msgspec.Struct, frozen=True):
+    """The seconds of each leg, and who says so: straight lines may stand in for the provider."""
+
+    seconds: list[int]
+    source: str
 
 
 class _State:
@@ -175,11 +186,15 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
     job_number = {job.id: number for number, job in enumerate(jobs)}
     vehicles = {driver.vehicle for driver in question.drivers}
     legs = _legs(travel, list(numbers), vehicles)
-    jobs = tuple(_in_windows(job, asked, legs, vehicles) for job, asked in zip(jobs, question.jobs, strict=True))
+    jobs = tuple(
+        _in_windows(job, asked, legs, vehicles, question.pickup_service_s)
+        for job, asked in zip(jobs, question.jobs, strict=True)
+    )
     drivers = []
     for driver, way in zip(question.drivers, stops, strict=True):
         vehicle = VEHICLES.index(driver.vehicle)
-        free_s = (len(way) - 1) * STOP_SERVICE_S
+        service_s = {"pickup": question.pickup_service_s, "dropoff": question.dropoff_service_s}
+        free_s = sum(service_s[stop.kind] for stop in driver.route)
         if len(way) > 1:
             free_s += int(legs.seconds(np.array(way[:-1]), np.array(way[1:]), np.full(1, vehicle)).sum())
         drivers.append(
@@ -187,6 +202,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
                 id=driver.id,
                 place=way[-1],
                 free_s=free_s,
+                off_s=OFF_NEVER_S if driver.off_in_s is None else driver.off_in_s,
                 vehicle=vehicle,
                 pool=driver.pool,
                 business_priority=driver.business_priority,
@@ -207,8 +223,8 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
         legs=legs,
         weights=question.weights,
         business_weights=question.business_weights,
-        pickup_service_s=STOP_SERVICE_S,
-        dropoff_service_s=STOP_SERVICE_S,
+        pickup_service_s=question.pickup_service_s,
+        dropoff_service_s=question.dropoff_service_s,
         epoch_s=question.epoch_s,
         lead_s=question.lead_s,
         left_out=question.left_out,
@@ -222,13 +238,13 @@ def _stop(place: int, stop: LiveStop) -> Stop:
     return Stop(place, promised_s=stop.promised_in_s, size=stop.size)
 
 
-def _in_windows(job: Job, asked: OpenJob, legs: Legs, vehicles: set[Vehicle]) -> Job:
+def _in_windows(job: Job, asked: OpenJob, legs: Legs, vehicles: set[Vehicle], service_s: int) -> Job:
     """Return the job as the fastest direct way says: not picked up before its door may be knocked at, and late at the
     door when it was picked up after its window."""
     if not vehicles or (asked.pickup_until_in_s is None and asked.dropoff_from_in_s is None):
         return job
     numbers = np.array([VEHICLES.index(vehicle) for vehicle in vehicles])
-    direct_s = STOP_SERVICE_S + int(legs.seconds(np.array([job.pickup]), np.array([job.dropoff]), numbers).min())
+    direct_s = service_s + int(legs.seconds(np.array([job.pickup]), np.array([job.dropoff]), numbers).min())
     ready_s, promised_s = job.ready_s, job.promised_s
     if asked.dropoff_from_in_s is not None:
         ready_s = max(ready_s, asked.dropoff_from_in_s - direct_s)
@@ -270,8 +286,20 @@ def has_way(places: tuple[Point, Point]) -> bool:
     return any(_State.travel.seconds(start, end, vehicle)[0, 0] < UNREACHABLE_S for vehicle in Vehicle)
 
 
-def leg_seconds(legs: list[tuple[Point, Point, Vehicle]]) -> list[int]:
-    """Return the travel seconds of single legs."""
-    return [
-        int(_State.travel.seconds(as_array([start]), as_array([end]), vehicle)[0, 0]) for start, end, vehicle in legs
-    ]
+def leg_seconds(legs: list[tuple[Point, Point, Vehicle]]) -> LegTimes:
+    """Return the travel seconds of single legs; those that follow on one another are one question."""
+    found: list[int] = []
+    for way in _ways(legs):
+        starts, ends = as_array([start for start, _, _ in way]), as_array([end for _, end, _ in way])
+        found += np.diagonal(_State.travel.seconds(starts, ends, way[0][2])).tolist()
+    return LegTimes(found, _State.travel.source)
+
+
+def _ways(legs: list[tuple[Point, Point, Vehicle]]) -> list[list[tuple[Point, Point, Vehicle]]]:
+    ways: list[list[tuple[Point, Point, Vehicle]]] = []
+    for leg in legs:
+        if ways and ways[-1][-1][1:] == (leg[0], leg[2]):
+            ways[-1].append(leg)
+        else:
+            ways.append([leg])
+    return ways

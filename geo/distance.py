@@ -10,6 +10,8 @@ import numpy as np
 from geo.point import Floats, Point
 
 EARTH_RADIUS_M: Final = 6_371_000.0
+METERS_PER_DEGREE: Final = math.radians(EARTH_RADIUS_M)
+"""Of latitude."""
 DETOUR: Final = 1.4
 """Road metres per straight metre, the median of short city trips."""
 

@@ -31,7 +31,9 @@ class Vehicle(StrEnum):
 class TravelTimes(Protocol):
     """Where travel times come from."""
 
-    source: str
+    @property
+    def source(self) -> str:
+        """The provider's name, kept with every arrival time."""
 
     def seconds(self, origins: Floats, destinations: Floats, vehicle: Vehicle) -> Seconds:
         """Return whole seconds from every origin (n, 2) to every destination (m, 2); `UNREACHABLE_S` for no way."""

@@ -75,8 +75,10 @@ class Reason(StrEnum):
     BOARD = "board"
     ADMIN = "admin"
     WHAT_IF = "what_if"
+    TRIPS = "trips"
     HOUSEKEEPING = "housekeeping"
     LEAD = "lead"
+    ERASURE = "erasure"
     SEED = "seed"
 
 

@@ -41,6 +41,7 @@ class EventType(StrEnum):
     DELIVERY_RETURNING = "delivery.returning"
     DELIVERY_RETURNED = "delivery.returned"
     DELIVERY_ETA_CHANGED = "delivery.eta_changed"
+    DELIVERY_DELAYED = "delivery.delayed"
     DELIVERY_UPDATED = "delivery.updated"
     DELIVERY_REORDERED = "delivery.reordered"
     DELIVERY_UNDELIVERABLE = "delivery.undeliverable"
@@ -52,7 +53,11 @@ class EventType(StrEnum):
     OFFER_REVOKED = "offer.revoked"
 
     DRIVER_STATE_CHANGED = "driver.state_changed"
+    DRIVER_APPROACHED = "driver.approached"
     DRIVER_ARRIVED = "driver.arrived"
+    DRIVER_LEFT = "driver.left"
+
+    MESSAGE_SENT = "message.sent"
 
     STORE_CLOSED = "store.closed"
     STORE_OPENED = "store.opened"

@@ -13,7 +13,8 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, Final, TypeVar, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Final, TypeVar, get_args, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -41,6 +42,7 @@ class Rate(StrEnum):
     READ = "read"
     WRITE = "write"
     LOCATION = "location"
+    INGEST = "ingest"
     PUBLIC = "public"
 
 
@@ -221,7 +223,7 @@ class Endpoint:
     def of(cls, route: Route) -> Endpoint:
         """Read a handler's annotations."""
         hints = get_type_hints(route.handler, include_extras=True)
-        return cls(route, hints.get("body"), hints.get("query"), hints.get("path"), hints.get("return"))
+        return cls(route, hints.get("body"), hints.get("query"), hints.get("path"), _shape(hints.get("return")))
 
     @property
     def summary(self) -> str:
@@ -244,6 +246,12 @@ class Endpoint:
         if result is None:
             return web.Response(status=204)
         return json_reply(result, self.route.status)
+
+
+def _shape(result: Any) -> Any:
+    """Return what a handler's JSON looks like; it may have answers in another form beside that."""
+    shapes = [one for one in get_args(result) if not (isinstance(one, type) and issubclass(one, web.StreamResponse))]
+    return shapes[0] if isinstance(result, UnionType) and len(shapes) == 1 else result
 
 
 async def decode_body(request: web.Request, shape: Any) -> Any:

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     USER = "usr"
     CUSTOMER = "cus"
     DRIVER = "drv"
+    DEVICE = "dev"
     PRODUCT = "prd"
     CATEGORY = "cat"
     ORDER = "ord"
@@ -39,6 +40,8 @@ class Kind(StrEnum):
     EARNING = "ern"
     EVENT = "evt"
     ALERT = "alr"
+    ROUTE_PLAN = "rpl"
+    MESSAGE = "msg"
 
 
 def new_id() -> UUID:

@@ -28,6 +28,11 @@ def durable_seqs(operator_id: UUID) -> str:
     return f"seq:{{{operator_id.hex}}}"
 
 
+def clocks_ahead(operator_id: UUID) -> str:
+    """Hash `driver:device` → by how many ms its clock is ahead; only of devices whose clock is off."""
+    return f"ahead:{{{operator_id.hex}}}"
+
+
 def fix_stream(operator_id: UUID) -> str:
     """Stream of packed batches of fixes, durable, on their way to history."""
     return f"fixes:{{{operator_id.hex}}}"
@@ -64,13 +69,13 @@ def driver_channel(driver_id: UUID) -> str:
 
 
 def fences(operator_id: UUID) -> str:
-    """Hash driver id → the state of arrival fences at his next stops."""
+    """Hash driver id → what the fence of his next stop remembers, packed."""
     return f"fence:{{{operator_id.hex}}}"
 
 
 def next_stops(operator_id: UUID) -> str:
-    """Hash driver id → his next stop, packed."""
-    return f"next:{{{operator_id.hex}}}"
+    """Hash driver id → his next stop and since when, packed."""
+    return f"stop:{{{operator_id.hex}}}"
 
 
 def board_topic(operator_id: UUID) -> str:

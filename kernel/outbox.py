@@ -45,13 +45,14 @@ INSERT INTO outbox (id, type, operator_id, business_id, driver_id, subject, sequ
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::int[],
                      $8::timestamptz[],
                      $9::jsonb[])
+ON CONFLICT (id) DO NOTHING
 """
 
 _MARK = "INSERT INTO outbox_consumed (event_id, consumer) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING 1"
 
 
 async def emit(con: Connection, *events: Event) -> None:
-    """Write events into the caller's transaction; the relay is told when it commits."""
+    """Write events into the caller's transaction; the relay is told when it commits. An id is written once."""
     if not events:
         return
     columns = zip(

@@ -79,6 +79,37 @@ def tick(
 
 
 @app.command()
+def eta(
+    trips: Annotated[Path, typer.Argument(help="Taxi trips of the ECML/PKDD 2015 set (.csv or .csv.gz).")],
+    map_name: Annotated[str | None, typer.Option("--map", help="An imported map of that city; else lines.")] = None,
+    only_json: OnlyJson = False,
+) -> None:
+    """Estimate real trips as they start, learn from them as they end: errors as shipped, and as learned."""
+    from benchmarks import eta as bench
+    from onward.config import Settings
+    from onward.maps.store import map_dir
+    from onward.travel import TravelFactory
+
+    folder = None if map_name is None else map_dir(Settings().data_dir, map_name)
+    if map_name is not None and folder is None:
+        raise Refused(f"There is no map {map_name}: see `onward map list`.")
+    try:
+        found, left_out = bench.read_trips(trips)
+    except (OSError, KeyError, ValueError) as error:
+        raise Refused(f"{trips} can't be read as trips: {error}.") from None
+    if not found:
+        raise Refused(f"{trips} has no trip to estimate.")
+    figures = bench.run(found, TravelFactory(folder)())
+    if not only_json:
+        kinds = [name for name, value in figures.items() if isinstance(value, dict)]
+        table = Table("figure", *(name.replace("_", " ") for name in kinds))
+        for name in figures[kinds[0]]:
+            table.add_row(name, *(_cell(figures[kind][name]) for kind in kinds))
+        console.print(table)
+    _print({"bench": "eta", **figures, "left_out": left_out})
+
+
+@app.command()
 def city(
     map_name: Annotated[str | None, typer.Option("--map", help="An imported map; without it central Helsinki.")] = None,
     minutes: Annotated[float, typer.Option(min=1, max=1440, help="For how long people order.")] = 60,
@@ -131,11 +162,104 @@ def ingest(
     _print({"bench": "ingest", **found})
 
 
+@app.command()
+def fanout(
+    seconds: Annotated[float, typer.Option(min=1, help="For how long each case runs.")] = 8,
+    socketio: Annotated[
+        Path | None, typer.Option(help="A folder where `npm install socket.io` was said: measure it too.")
+    ] = None,
+    only_json: OnlyJson = False,
+) -> None:
+    """Measure what a position costs on its way out, beside a bare relay and Socket.IO."""
+    from benchmarks import fanout as bench
+
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("streaming", total=len(bench.CASES))
+        found = bench.measure(seconds, socketio, measured=lambda: progress.advance(task))
+    if not only_json:
+        _show_cases(found["cases"])
+    _print({"bench": "fanout", **found})
+
+
+@app.command()
+def board(
+    drivers: Annotated[int, typer.Option(min=1, max=5000, help="How many drivers move.")] = 5000,
+    boards: Annotated[int, typer.Option(min=1, help="How many boards look on.")] = 50,
+    seconds: Annotated[float, typer.Option(min=1, help="For how long each case runs.")] = 15,
+    only_json: OnlyJson = False,
+) -> None:
+    """Measure bytes and CPU of boards, each with a screen of its own."""
+    from benchmarks import boards as bench
+
+    found = bench.measure(drivers, boards, seconds)
+    if not only_json:
+        _show_cases(found["cases"])
+    _print({"bench": "board", **found})
+
+
+@app.command()
+def soak(
+    drivers: Annotated[int, typer.Option(min=1, help="How many drivers are connected.")] = 10_000,
+    viewers: Annotated[int, typer.Option(min=1, help="How many customers look on, a driver each.")] = 1_000,
+    fix_every_s: Annotated[float, typer.Option(min=0.2, help="Seconds between two fixes of a driver.")] = 4.0,
+    seconds: Annotated[float, typer.Option(min=5, help="For how long.")] = 300,
+    only_json: OnlyJson = False,
+) -> None:
+    """Hold a city's worth of sockets for minutes: nothing lost, how late, how much memory, what is full first."""
+    from benchmarks import soak as bench
+
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("a city drives", total=1.0)
+        found = bench.measure(
+            drivers, viewers, fix_every_s, seconds, seen=lambda share: progress.update(task, completed=share)
+        )
+    if not only_json:
+        _show_cases([{"figure": name, "value": value} for name, value in found.items()])
+    _print({"bench": "soak", **found})
+
+
 def _show_cases(cases: list[dict[str, Any]]) -> None:
     table = Table(*cases[0])
     for case in cases:
         table.add_row(*map(_cell, case.values()))
     console.print(table)
+
+
+@app.command()
+def gps(
+    folder: Annotated[Path, typer.Argument(help="A folder of recorded traces, as their publishers name them.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same faults.")] = 1,
+    data_dir: Annotated[Path, typer.Option(help="Where the servers' data lives; emptied at each start.")] = Path(
+        ".onward/bench-gps"
+    ),
+    only_json: OnlyJson = False,
+) -> None:
+    """Send recorded traces through the real server, clean and over a bad network: is anything lost or different?"""
+    from benchmarks import gps as bench
+    from onward.terminal import log_as, settings_from
+
+    settings = settings_from(data_dir=data_dir)
+    log_as(settings, quiet=True)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("driving", total=None)
+        found = bench.run_gps(
+            settings,
+            folder,
+            seed,
+            started=lambda total: progress.update(task, total=total),
+            sent=lambda count: progress.advance(task, count),
+        )
+    if not only_json:
+        names = ("file", "vehicles", "sent", "injected", "verdicts", "rejected", "lost", "teleports_shown")
+        table = Table(*names, "fences", "fences_differ", show_lines=True)
+        for row in found["files"]:
+            table.add_row(*(_lines(row[str(column.header)]) for column in table.columns))
+        console.print(table)
+    _print({"bench": "gps", **found})
+
+
+def _lines(value: object) -> str:
+    return "\n".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else _cell(value)
 
 
 def _cell(value: object) -> str:

@@ -155,6 +155,23 @@ def replay(
         print(whatif.as_json(found))
 
 
+@app.command("eta-report")
+def eta_report(
+    days: Annotated[int, typer.Option(min=1, max=60, help="How many days back.")] = 7,
+    operator: Annotated[str | None, typer.Option(help="The operator's name, where there are several.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how good the arrival times were that people saw: errors, bias, and how often the range was kept."""
+    from onward import eta_report as run
+
+    with begun(data_dir) as filled:
+        found = run.run_report(filled, days, operator)
+    run.tell(found)
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+
+
 @app.command()
 def migrate() -> None:
     """Bring the database up to date."""

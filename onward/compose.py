@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +15,12 @@ from limits.aio.storage import RedisClusterStorage, RedisStorage
 
 from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
+from dispatch.eta_learner import EtaLearner
 from dispatch.live import LiveFacts
 from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
 from dispatch.proof import ProofStore
+from dispatch.routing_process import Routings
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from dispatch.watch import Lookout
@@ -27,11 +29,11 @@ from kernel import lead
 from kernel.access import Principal
 from kernel.clock import Clock
 from kernel.db import Database
-from kernel.http import Endpoint
+from kernel.http import Endpoint, json_body
 from kernel.outbox import Relay
 from kernel.redis import CLUSTER, Redis, Shards, connect, is_cluster
 from kernel.supervise import Supervisor
-from onward import health, mappage, middleware, openapi, pages, reactions, routes, timers
+from onward import asyncapi, health, mappage, middleware, openapi, pages, reactions, routes, timers
 from onward.config import Settings
 from onward.maps.store import map_dir
 from onward.travel import TravelFactory
@@ -39,6 +41,8 @@ from storefront_api.orders.views import ShopOrders
 from tenancy.service import authenticate
 from tenancy.tokens import TrackingLinks
 from tracking.fences import Fences
+from tracking.filters_kept import Filters
+from tracking.foreign_gateway import ForeignGateway
 from tracking.gateway import DriverGateway
 from tracking.history import HistoryWriter
 from tracking.hub import Hub
@@ -85,7 +89,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     redis, supervisor = connect(settings.redis_url), Supervisor()
     shards = Shards(redis, replicas_min=settings.redis_replicas_min())
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
-    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))
+    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name), settings.routing_url)
     live, facts, push, fences, hub = (
         LivePositions(redis),
         Facts(redis, shards),
@@ -95,10 +99,11 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     )
     numbers = BoardNumbers(db, redis, clock)
     views = BoardViews(db, live, links, ShopOrders(), numbers, clock)
-    ingest = Ingest(redis, shards, fences, clock)
+    filters = Filters(db)
+    ingest = Ingest(redis, shards, fences, filters, clock)
     planner = Planner(travel, speed=clock.speed, sharing=settings.processes)
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
-    eta = EtaKeeper(db, live, planner, clock, travel.source)
+    eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
     streams = Streams(hub, facts, views)
     door = FrontDoor(db, links, clock)
@@ -123,31 +128,41 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
-            Replays: Replays(travel),
+            Replays: Replays(replace(travel, routing_url="")),  # a day has too many places to ask a server for
+            Routings: Routings(travel),
             Lookout: lookout,
             Planner: planner,
+            EtaKeeper: eta,
+            EtaLearner: learner,
             Ingest: ingest,
+            Filters: filters,
             LivePositions: live,
+            Facts: facts,
         },
     )
     app = installation.app = _application(installation)
+    limits = middleware.Limiter(installation.limit_storage)
+    foreign = ForeignGateway(db=db, ingest=ingest, limits=limits, clock=clock)
     app.router.add_get("/ws/driver", drivers.handle)
     app.router.add_get("/ws/live", viewers.handle_socket)
     app.router.add_get("/live", viewers.handle_events)
+    for method in ("GET", "POST"):
+        app.router.add_route(method, "/ingest/osmand", foreign.osmand)
+    app.router.add_post("/ingest/owntracks", foreign.owntracks)
 
     def start_leading() -> None:
         supervisor.start("history", history.run)
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.leaders(db, redis, clock, eta, numbers, lookout))
+        timers.start(supervisor, timers.leaders(db, redis, clock, eta, learner, numbers, lookout))
 
     async def life(_app: web.Application) -> AsyncIterator[None]:
         supervisor.start("hub", hub.run)
         supervisor.start("ingest", ingest.run)
         supervisor.start("fences", ingest.run_fences)
         supervisor.start("streams", streams.run)
-        timers.start(supervisor, timers.everybodys(streams))
+        timers.start(supervisor, timers.everybodys(streams, filters))
         supervisor.start(lead.TASK, lambda: lead.lead(db, supervisor, start_leading))
         yield
         await supervisor.stop()
@@ -179,18 +194,23 @@ def _proof_store(data_dir: Path) -> Any:
     return obstore.store.LocalStore(str(folder))
 
 
+def _document(document: dict[str, Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    spec = msgspec.json.encode(document)
+
+    async def serve(_request: web.Request) -> web.StreamResponse:
+        return json_body(spec)
+
+    return serve
+
+
 def _application(installation: Installation) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[middleware.problems])
     endpoints = [Endpoint.of(route) for route in routes.ROUTES]
     for endpoint in endpoints:
         route = endpoint.route
         app.router.add_route(route.method, route.path, middleware.endpoint_handler(installation, endpoint))
-    spec = msgspec.json.encode(openapi.document(endpoints, version=version("onward")))
-
-    async def openapi_json(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=spec, content_type="application/json")
-
-    app.router.add_get("/openapi.json", openapi_json)
+    app.router.add_get("/openapi.json", _document(openapi.document(endpoints, version=version("onward"))))
+    app.router.add_get("/asyncapi.json", _document(asyncapi.document(version=version("onward"))))
     health.mount(app, installation)
     mappage.mount(app, installation.settings)
     pages.mount(app)

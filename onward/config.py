@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from kernel.redis import is_cluster
+from onward.travel import routing_url
 
+RoutingUrl = Annotated[str, AfterValidator(routing_url)]
 Fsync = Literal["everysec", "always"]
 SECRET_FILE_MODE = 0o600
 
@@ -47,6 +49,10 @@ class Settings(BaseSettings):
     processes: int = Field(default=1, ge=1, le=64, description="How many server processes share the port.")
     public_url: str = Field(default="", description="How people reach this server; empty: http://host:port.")
     map_name: str = Field(default="helsinki", description="Which imported map to serve (`onward map list`).")
+    routing_url: RoutingUrl = Field(
+        default="",
+        description="A server for travel times: osrm+http://… or valhalla+http://…; empty: the map's streets.",
+    )
     style_url: str = Field(default="", description="A MapLibre style of your own instead of the imported map.")
     secret: str = Field(default="", description="Signs tracking links; empty: made once and kept below data_dir.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

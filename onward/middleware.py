@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from aiohttp import web
 from limits import RateLimitItem, parse
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 
 from kernel import db as database
@@ -34,6 +35,7 @@ RATES: Final[dict[Rate, RateLimitItem | None]] = {
     Rate.READ: parse("1200/minute"),
     Rate.WRITE: parse("600/minute"),
     Rate.LOCATION: parse("240/minute"),
+    Rate.INGEST: parse("6000/minute"),  # per address: many phones share one of their carrier
 }
 RETRY_AFTER_S: Final = 1
 SLOW_CLIENT_BODY_MAX: Final = 12 * 1024 * 1024
@@ -115,12 +117,12 @@ def bearer(request: web.Request) -> str | None:
 
 def endpoint_handler(installation: Installation, endpoint: Endpoint) -> Handler:
     """Return the aiohttp handler of a route: caller, permission, limit, then the handler itself."""
-    limiter = Limiter(installation)
+    limiter = Limiter(installation.limit_storage)
     route = endpoint.route
 
     async def handle(request: web.Request) -> web.StreamResponse:
         principal = await caller(installation, request)
-        limited = await limiter.hit(route.rate, principal, request)
+        limited = await limiter.hit(route.rate, _counted_as(route.rate, principal, request))
         if route.permission is not Permission.PUBLIC:
             if principal is ANYONE:
                 raise Problem("unauthenticated", "Send `Authorization: Bearer <token>`.")
@@ -144,21 +146,24 @@ async def caller(installation: Installation, request: web.Request) -> Principal:
     return await authenticate(installation.db, links, token, installation.clock.now())
 
 
+def _counted_as(rate: Rate, principal: Principal, request: web.Request) -> str:
+    who = principal.user_id or principal.customer_id or principal.delivery_id or principal.business_id
+    if rate is Rate.LOGIN:  # whoever guesses passwords would bring a token of his own for each guess
+        who = None
+    return who.hex if who else (request.remote or "?")
+
+
 class Limiter:
     """Counts requests per caller and rate class in Redis; with Redis away it lets people through."""
 
-    def __init__(self, installation: Installation) -> None:
-        self._strategy = MovingWindowRateLimiter(installation.limit_storage) if installation.limit_storage else None
+    def __init__(self, storage: RedisStorage | None) -> None:
+        self._strategy = MovingWindowRateLimiter(storage) if storage else None
 
-    async def hit(self, rate: Rate, principal: Principal, request: web.Request) -> dict[str, str]:
-        """Count one request; return the `RateLimit-*` headers or raise `rate_limited`."""
+    async def hit(self, rate: Rate, key: str) -> dict[str, str]:
+        """Count one request of whoever `key` names; return the `RateLimit-*` headers or raise `rate_limited`."""
         item = RATES[rate]
         if item is None or self._strategy is None:
             return {}
-        who = principal.user_id or principal.customer_id or principal.delivery_id or principal.business_id
-        if rate is Rate.LOGIN:  # whoever guesses passwords would bring a token of his own for each guess
-            who = None
-        key = who.hex if who else (request.remote or "?")
         try:
             allowed = await self._strategy.hit(item, rate.value, key)
             reset_at, remaining = await self._strategy.get_window_stats(item, rate.value, key)

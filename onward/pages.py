@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import json
 import mimetypes
 import re
 from collections.abc import Awaitable, Callable
@@ -16,13 +17,33 @@ from typing import Final
 
 from aiohttp import web
 
-PAGES: Final = {"/": "home", "/board/": "board", "/track/": "track", "/shop/": "shop", "/whatif/": "whatif"}
+PAGES: Final = {
+    "/": "home",
+    "/board/": "board",
+    "/track/": "track",
+    "/shop/": "shop",
+    "/whatif/": "whatif",
+    "/rules/": "rules",
+    "/driver/": "driver",
+    "/trip/": "trip",
+}
+OFFLINE: Final = (
+    "driver/*.js",
+    "driver/*.css",
+    "driver/*.svg",
+    "driver/*.webmanifest",
+    "shared/*.js",
+    "shared/*.css",
+    "shared/*.svg",
+)
+OFFLINE_VENDORS: Final = ("preact", "signals", "htm")
 IMPORT_MAP: Final = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
 ASSET_CACHE: Final = "public, max-age=300"
 VENDOR_CACHE: Final = "public, max-age=86400"
 
 mimetypes.add_type("text/javascript", ".mjs")
 mimetypes.add_type("text/javascript", ".js")
+mimetypes.add_type("application/manifest+json", ".webmanifest")
 
 
 def folder() -> Path:
@@ -53,9 +74,25 @@ def mount(app: web.Application, *, style_origin: str = "") -> None:
         app.router.add_get(path, _page(html, policy(html, style_origin=style_origin)))
         if path != "/":
             app.router.add_get(path.rstrip("/"), _redirect(path))
+    app.router.add_get("/driver/sw.js", _script(service_worker(root)))
     app.router.add_get("/favicon.ico", _redirect("/web/shared/icon.svg"))
     app.router.add_static("/web/", root, append_version=False)
     app.on_response_prepare.append(_cache_assets)
+
+
+def service_worker(root: Path) -> str:
+    """Return the driver page's service worker: it names every file the page opens with, and a release made of them all.
+
+    It lies at `/driver/sw.js`, for a worker rules over no more than its own folder. All but the map's code is in it.
+    """
+    files = sorted({file for pattern in OFFLINE for file in root.glob(pattern)} - {root / "driver/sw.js"})
+    files += sorted(file for file in root.glob("shared/vendor/*.mjs") if file.name.startswith(OFFLINE_VENDORS))
+    own = root / "driver/sw.js"
+    release = hashlib.sha256()
+    for file in (*files, root / "driver/index.html", own):
+        release.update(file.read_bytes())
+    paths = ["/driver/", *(f"/web/{file.relative_to(root).as_posix()}" for file in files)]
+    return f"const RELEASE = {json.dumps(release.hexdigest()[:16])}, FILES = {json.dumps(paths)};\n{own.read_text()}"
 
 
 def missing() -> web.Response:
@@ -77,6 +114,15 @@ def _page(html: str, csp: str) -> Callable[[web.Request], Awaitable[web.StreamRe
         return web.Response(text=html, content_type="text/html", headers=headers)
 
     return page
+
+
+def _script(source: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    headers = {"Content-Security-Policy": policy(""), "Cache-Control": "no-cache"}
+
+    async def script(_request: web.Request) -> web.StreamResponse:
+        return web.Response(text=source, content_type="text/javascript", headers=headers)
+
+    return script
 
 
 def _redirect(to: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -27,6 +27,7 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
     route = Consumer("live.route", live.on_route)
     driver = Consumer("live.driver", live.on_driver)
     offer = Consumer("live.offer", live.on_offer)
+    message = Consumer("live.message", live.on_message)
     store = Consumer("live.store", live.on_store)
     alert = Consumer("live.alert", live.on_alert)
     plan = Consumer("dispatch.wake", wake)
@@ -36,6 +37,7 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
     return {
         e.ORDER_PLACED: (customer,),
         e.ORDER_ACCEPTED: (Consumer("dispatch.create", dispatch.on_order_accepted), customer),
+        e.ORDER_READY: (Consumer("dispatch.order_ready", dispatch.on_order_ready),),
         e.ORDER_REJECTED: (customer,),
         e.ORDER_CANCELED: (Consumer("dispatch.order_ended", dispatch.on_order_ended), customer),
         e.DELIVERY_CREATED: (plan, show),
@@ -53,9 +55,11 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
         e.DELIVERY_RETURNING: (show, route),
         e.DELIVERY_RETURNED: (show, route),
         e.DELIVERY_ETA_CHANGED: (show,),
+        e.DELIVERY_DELAYED: (show,),
         e.DELIVERY_UPDATED: (show,),
         e.DELIVERY_REORDERED: (show, route),
         e.DELIVERY_UNDELIVERABLE: (show,),
+        e.MESSAGE_SENT: (message, show),
         e.STORE_CLOSED: (Consumer("dispatch.store_closed", closing.on_store_closed), store),
         e.STORE_OPENED: (Consumer("dispatch.store_opened", closing.on_store_opened), store, plan),
         e.ALERT_RAISED: (alert,),

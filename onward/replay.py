@@ -29,6 +29,7 @@ from onward.seed import CourierAccess, seed_city
 from onward.servers import with_servers
 from onward.simulator.plan import CityPlan, PlannedCourier
 from tracking.client import DriverClient
+from tracking.filters import WITHOUT_PLACE, Verdict
 
 PORTO_PERIOD_S: Final = 15
 FRAME_FIXES_MAX: Final = 100
@@ -144,7 +145,7 @@ async def _replay(settings: Settings, traces: dict[str, list[Row]], name: str, s
         everybody = asyncio.Barrier(len(traces))
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task("replaying", total=sum(len(rows) for rows in traces.values()))
-            clients = await asyncio.gather(
+            phones = await asyncio.gather(
                 *(
                     _drive(
                         url, courier, rows, first_s, shift_s, speed, at_once, everybody, lambda n: bar.advance(task, n)
@@ -152,14 +153,15 @@ async def _replay(settings: Settings, traces: dict[str, list[Row]], name: str, s
                     for courier, rows in zip(access.couriers, traces.values(), strict=True)
                 )
             )
-        acked = {own.id: client.acked_fixes for own, client in zip(access.couriers, clients, strict=True)}
+        acked = {own.id: times for own, (_, times) in zip(access.couriers, phones, strict=True)}
+        clients = [client for client, _ in phones]
         rejected: dict[str, int] = {}
         for client in clients:
             for reason, count in client.rejected.items():
                 rejected[reason] = rejected.get(reason, 0) + count
-        total_acked = sum(len(client.acked_fixes) for client in clients)
+        total_acked = sum(map(len, acked.values()))
         missing = await lost_fixes(installation.db, acked)
-        explained = sum(count for reason, count in rejected.items() if reason != "duplicate")
+        explained = sum(rejected.get(reason, 0) for reason in WITHOUT_PLACE)
     return Outcome(
         file=name,
         vehicles=len(traces),
@@ -167,7 +169,7 @@ async def _replay(settings: Settings, traces: dict[str, list[Row]], name: str, s
         fixes_sent=sum(client.fixes_sent for client in clients),
         fixes_acked=total_acked,
         fixes_lost=max(0, missing - explained),
-        fixes_kept=total_acked - sum(rejected.values()),
+        fixes_kept=total_acked - explained - rejected.get(Verdict.DUPLICATE, 0),
         rejected=rejected,
         seconds=round(time.monotonic() - started, 1),
     )
@@ -194,9 +196,15 @@ async def _drive(
     at_once: _Gauge,
     everybody: asyncio.Barrier,
     sent: Callable[[int], None],
-) -> DriverClient:
-    """Send one vehicle's rows at the recorded pace times `speed`; the socket is open from the start to the end."""
-    client = DriverClient(url, courier.token, f"replay-{time.time_ns():x}")
+) -> tuple[DriverClient, list[int]]:
+    """Send one vehicle's rows at the recorded pace times `speed`; the socket is open from the start to the end.
+
+    Return the phone, and the device time of every acknowledged fix in milliseconds.
+    """
+    acked: list[int] = []
+    client = DriverClient(
+        url, courier.token, on_acked=lambda frame: acked.extend(fix["t"] for fix in frame.get("fixes", ()))
+    )
     socket = asyncio.create_task(client.run())
     await client.connected.wait()
     at_once.add(1)
@@ -220,4 +228,4 @@ async def _drive(
     at_once.add(-1)
     socket.cancel()
     await asyncio.gather(socket, return_exceptions=True)
-    return client
+    return client, acked

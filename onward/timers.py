@@ -10,13 +10,17 @@ from functools import partial
 
 from dispatch import offers
 from dispatch.eta import EtaKeeper
+from dispatch.eta_learner import EtaLearner
 from dispatch.numbers import BoardNumbers
 from dispatch.watch import Lookout
 from kernel.clock import JUMP_MIN_S, Clock, JumpWatch
 from kernel.db import Database, Reason
 from kernel.redis import Redis
 from kernel.supervise import Supervisor
+from tenancy import stores
+from tracking.filters_kept import Filters
 from tracking.presence import remove_ghosts
+from tracking.retention import forget_old
 from tracking.streams import Streams
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,13 +35,19 @@ class Timer:
     run: Callable[[], Awaitable[object]]
 
 
-def everybodys(streams: Streams) -> tuple[Timer, ...]:
-    """Return what every process does, for the viewers that it has."""
-    return (Timer("numbers", 5.0, streams.refresh_numbers),)
+def everybodys(streams: Streams, filters: Filters) -> tuple[Timer, ...]:
+    """Return what every process does, for the viewers and the drivers that it has."""
+    return (Timer("numbers", 5.0, streams.refresh_numbers), Timer("filters", 60.0, filters.refresh))
 
 
 def leaders(
-    db: Database, redis: Redis, clock: Clock, eta: EtaKeeper, numbers: BoardNumbers, lookout: Lookout
+    db: Database,
+    redis: Redis,
+    clock: Clock,
+    eta: EtaKeeper,
+    learner: EtaLearner,
+    numbers: BoardNumbers,
+    lookout: Lookout,
 ) -> tuple[Timer, ...]:
     """Return what one process does for all. That two do it for a moment, when the leader changes, harms nothing."""
 
@@ -50,21 +60,34 @@ def leaders(
             await offers.restart_terms(con, now, LONG_AGO if jumps.jumped() else future)
             await offers.expire_due(con, now)
 
+    async def open_stores() -> None:
+        async with db.platform_tx(Reason.HOUSEKEEPING) as con:
+            await stores.open_due(con, clock.now())
+
     async def forget() -> None:
         async with db.platform_tx(Reason.HOUSEKEEPING) as con:
             await con.execute("DELETE FROM sessions WHERE expires_at < now() - interval '7 days'")
             await con.execute("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
             await con.execute("DELETE FROM driver_actions WHERE handled_at < now() - interval '14 days'")
             await con.execute("DELETE FROM alerts WHERE ended_at < now() - interval '90 days'")
+            await con.execute("DELETE FROM rejected_fixes WHERE received_at < now() - interval '30 days'")
+            await con.execute(
+                """DELETE FROM route_plans p WHERE made_at < now() - interval '90 days'
+                   AND NOT EXISTS (SELECT FROM planned_routes r WHERE r.plan_id = p.id)"""
+            )
+            await con.execute("DELETE FROM eta_predictions WHERE at < now() - interval '60 days'")
             await con.execute("DELETE FROM outbox WHERE done_at < now() - interval '30 days'")
 
     return (
         Timer("expire_offers", 1.0, expire_offers),
         Timer("eta", 5.0, eta.refresh),
+        Timer("eta_learning", 120.0, learner.learn),
         Timer("staffing", 60.0, numbers.note_staffing),
         Timer("lookout", 5.0, lookout.look),
         Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
+        Timer("open_stores", 5.0, open_stores),
         Timer("forget", 3600.0, forget),
+        Timer("retention", 3600.0, lambda: forget_old(db, clock.now())),
     )
 
 

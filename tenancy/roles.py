@@ -12,12 +12,19 @@ BUSINESS_STAFF: Final = frozenset(
         Permission.DELIVERIES_READ,
         Permission.DELIVERIES_WRITE,
         Permission.BOARD_READ,
+        Permission.TRIPS_READ,
         Permission.DISPATCH,
         Permission.ORDERS_READ,
         Permission.ORDERS_WRITE,
     }
 )
-BUSINESS_OWNER: Final = BUSINESS_STAFF | {Permission.POLICY_WRITE, Permission.CATALOG_WRITE, Permission.FINANCE_READ}
+BUSINESS_OWNER: Final = BUSINESS_STAFF | {
+    Permission.POLICY_WRITE,
+    Permission.CATALOG_WRITE,
+    Permission.FINANCE_READ,
+    Permission.DEVICES_WRITE,
+    Permission.POSITIONS_ERASE,
+}
 
 PERMISSIONS: Final[dict[str, frozenset[Permission]]] = {
     "platform_admin": frozenset(
@@ -26,6 +33,9 @@ PERMISSIONS: Final[dict[str, frozenset[Permission]]] = {
             Permission.BOARD_READ,
             Permission.DISPATCH,
             Permission.POLICY_WRITE,
+            Permission.TRIPS_READ,
+            Permission.DEVICES_WRITE,
+            Permission.POSITIONS_ERASE,
             Permission.PLATFORM_READ,
             Permission.PLATFORM_WRITE,
         }
@@ -33,7 +43,7 @@ PERMISSIONS: Final[dict[str, frozenset[Permission]]] = {
     "business_owner": BUSINESS_OWNER,
     "dispatcher": BUSINESS_STAFF,
     "api_key": BUSINESS_OWNER,
-    "driver": frozenset({Permission.SIGNED_IN, Permission.DRIVE}),
+    "driver": frozenset({Permission.SIGNED_IN, Permission.DRIVE, Permission.DEVICES_WRITE, Permission.TRIPS_READ}),
     "customer": frozenset({Permission.SIGNED_IN, Permission.CUSTOMER, Permission.TRACK}),
     "tracker": frozenset({Permission.TRACK}),
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -51,10 +52,16 @@ class LocationReceipt(msgspec.Struct, frozen=True):
 
 async def post_location(ctx: Ctx, body: LocationBody) -> LocationReceipt:
     """Report where the driver is: one fix or a batch; answered when durable"""
-    ingest = ctx.need(Ingest)
-    operator_id, driver_id = ctx.principal.operator(), ctx.principal.driver()
     fixes = body.readings()
-    await ingest.meet(operator_id, driver_id, HTTP_DEVICE)
+    rejected = await keep(ctx.need(Ingest), ctx.principal.operator(), ctx.principal.driver(), HTTP_DEVICE, fixes)
+    return LocationReceipt(len(fixes) - sum(rejected.values()), dict(rejected))
+
+
+async def keep(
+    ingest: Ingest, operator_id: UUID, driver_id: UUID, device_id: str, fixes: Sequence[WireFix]
+) -> Mapping[str, int]:
+    """Return how many fixes were rejected for what, once the others are durable; raises `unavailable`."""
+    await ingest.meet(operator_id, driver_id, device_id)
     written: asyncio.Future[Mapping[str, int]] = asyncio.get_running_loop().create_future()
 
     def durable(_seq: int, rejected: Mapping[str, int]) -> None:
@@ -62,12 +69,11 @@ async def post_location(ctx: Ctx, body: LocationBody) -> LocationReceipt:
             written.set_result(rejected)
 
     try:
-        ingest.add(Entry(operator_id, driver_id, HTTP_DEVICE, 0, durable), fixes)
+        ingest.add(Entry(operator_id, driver_id, device_id, 0, durable), fixes)
         async with asyncio.timeout(DURABLE_WAIT_MAX_S):
-            rejected = await written
+            return await written
     except (Overloaded, TimeoutError):
         raise Problem("unavailable", "The fixes are not safe yet: send them again.", retry_after_s=2) from None
-    return LocationReceipt(len(fixes) - sum(rejected.values()), dict(rejected))
 
 
 ROUTES = (Route("POST", "/api/v1/driver/location", post_location, Permission.DRIVE, Rate.LOCATION),)

@@ -1,26 +1,36 @@
-"""Arrivals: each driver's next stop has a fence, and live fixes step it."""
+"""Approach, arrival, leaving: each driver's next stop has a fence that sees every fix that is believed, late ones too.
+
+The stop and what its fence remembers are kept apart, so that one process may set the next stop while another is busy
+with the last. Told twice (a process died between telling and remembering), it is one event: its id follows from what it
+tells.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from typing import Literal
-from uuid import UUID
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+from uuid import UUID, uuid5
 
 import msgspec
 
-from geo.fence import Fence, FenceEvent, FenceFix, FenceState, step
+from geo.fence import Fence, FenceEvent, FenceFix, FenceState, observe
 from geo.point import Point
 from kernel import keys
 from kernel.clock import from_ms
 from kernel.db import Database, Reason
-from kernel.events import EventType, event
+from kernel.events import Event, EventType
 from kernel.ids import Kind, show
 from kernel.outbox import emit
 from kernel.redis import Redis
-from tracking.fix import Position
+from tracking.wire import WireFix
 
 _pack = msgspec.msgpack.Encoder().encode
+_EVENTS: Final = UUID("5a1f3c0e-6d0b-4e0e-9a53-0d3c1f6f7c11")
+TOLD_AS: Final[Mapping[FenceEvent, EventType]] = {
+    FenceEvent.APPROACHED: EventType.DRIVER_APPROACHED,
+    FenceEvent.ARRIVED: EventType.DRIVER_ARRIVED,
+    FenceEvent.LEFT: EventType.DRIVER_LEFT,
+}
 
 
 class NextStop(msgspec.Struct, frozen=True):
@@ -34,67 +44,93 @@ class NextStop(msgspec.Struct, frozen=True):
     radius_m: float
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Set(msgspec.Struct, frozen=True):
+    """A next stop, and since when it is: older fixes say nothing about it."""
+
     stop: NextStop
+    since_ms: int
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What the fence of a stop remembers; of another stop than the one that is set it is nothing."""
+
+    stop: _Set
     state: FenceState
 
 
+_decode_stop = msgspec.msgpack.Decoder(_Set).decode
+_decode_kept = msgspec.msgpack.Decoder(_Kept).decode
+
+
 class Fences:
-    """Keeps the next stops and tells of arrivals as durable events."""
+    """Keeps the next stops and tells of them as durable events."""
 
     def __init__(self, redis: Redis, db: Database) -> None:
         self._redis = redis
         self._db = db
 
-    async def put(self, operator_id: UUID, driver_id: UUID, stop: NextStop | None) -> None:
-        """Set a driver's next stop; the same stop again keeps what its fence remembers."""
+    async def put(self, operator_id: UUID, driver_id: UUID, stop: NextStop | None, since_ms: int) -> None:
+        """Set a driver's next stop; the same stop again keeps since when it is, and what its fence remembers."""
         key, field = keys.next_stops(operator_id), driver_id.bytes
         if stop is None:
             await self._redis.hdel(key, field)
+            await self._redis.hdel(keys.fences(operator_id), field)
             return
         kept = await self._redis.hget(key, field)
-        if kept is not None and msgspec.msgpack.decode(kept, type=_Kept).stop == stop:
+        if kept is not None and _decode_stop(kept).stop == stop:
             return
-        await self._redis.hset(key, field, _pack(_Kept(stop, FenceState())))
+        await self._redis.hset(key, field, _pack(_Set(stop, since_ms)))
 
-    async def step(self, operator_id: UUID, positions: Sequence[Position]) -> None:
-        """Move fences on by live fixes, in the order they were made."""
-        by_driver: dict[UUID, list[Position]] = defaultdict(list)
-        for position in positions:
-            by_driver[position.driver_id].append(position)
-        key = keys.next_stops(operator_id)
-        values = await self._redis.hmget(key, [driver.bytes for driver in by_driver])
+    async def step(self, operator_id: UUID, believed: Mapping[UUID, Sequence[WireFix]]) -> None:
+        """Show the fences what is believed of drivers' fixes, all drivers in one pass."""
+        drivers = list(believed)
+        fields = [driver.bytes for driver in drivers]
+        stops = await self._redis.hmget(keys.next_stops(operator_id), fields)
+        going = [(driver, _decode_stop(stop)) for driver, stop in zip(drivers, stops, strict=True) if stop is not None]
+        if not going:
+            return
+        key = keys.fences(operator_id)
+        states = await self._redis.hmget(key, [driver.bytes for driver, _ in going])
         changed: dict[bytes, bytes] = {}
-        arrivals: list[tuple[UUID, NextStop, int]] = []
-        for (driver_id, fixes), packed in zip(by_driver.items(), values, strict=True):
-            if packed is None:
-                continue
-            kept = msgspec.msgpack.decode(packed, type=_Kept)
-            state = kept.state
-            fence = Fence(Point(kept.stop.lat, kept.stop.lng), kept.stop.radius_m)
-            for fix in sorted(fixes, key=lambda p: p.t_ms):
-                seen = FenceFix(Point(fix.lat, fix.lng), fix.t_ms, fix.speed_mps, fix.accuracy_m)
-                state, fired = step(state, fence, seen)
-                if fired is FenceEvent.ARRIVED:
-                    arrivals.append((driver_id, kept.stop, fix.t_ms))
-            if state != kept.state:
-                changed[driver_id.bytes] = _pack(_Kept(kept.stop, state))
-        for driver_id, stop, t_ms in arrivals:
-            await self._tell(operator_id, driver_id, stop, t_ms)
+        events: list[Event] = []
+        for (driver_id, stop), packed in zip(going, states, strict=True):
+            state = _state_of(packed, stop)
+            at = stop.stop
+            fence = Fence(Point(at.lat, at.lng), at.radius_m)
+            fixes = (
+                FenceFix(Point(fix.lat, fix.lng), fix.t, fix.spd, fix.acc)
+                for fix in believed[driver_id]
+                if fix.t >= stop.since_ms
+            )
+            told = observe(state, fence, fixes)
+            events += [_event(operator_id, driver_id, stop, what, t_ms) for what, t_ms in told]
+            kept = _pack(_Kept(stop, state))
+            if kept != packed:
+                changed[driver_id.bytes] = kept
+        if events:
+            async with self._db.platform_tx(Reason.DRIVER_PRESENCE) as con:
+                await emit(con, *events)
         if changed:
             await self._redis.hset(key, mapping=changed)
 
-    async def _tell(self, operator_id: UUID, driver_id: UUID, stop: NextStop, t_ms: int) -> None:
-        async with self._db.platform_tx(Reason.DRIVER_PRESENCE) as con:
-            await emit(
-                con,
-                event(
-                    EventType.DRIVER_ARRIVED,
-                    at=from_ms(t_ms),
-                    operator_id=operator_id,
-                    business_id=stop.business_id,
-                    driver_id=driver_id,
-                    subject=stop.delivery_id,
-                    data={"delivery_id": show(Kind.DELIVERY, stop.delivery_id), "kind": stop.kind, "t_ms": t_ms},
-                ),
-            )
+
+def _state_of(packed: bytes | None, stop: _Set) -> FenceState:
+    if packed is not None:
+        kept = _decode_kept(packed)
+        if kept.stop == stop:
+            return kept.state
+    return FenceState()
+
+
+def _event(operator_id: UUID, driver_id: UUID, stop: _Set, what: FenceEvent, t_ms: int) -> Event:
+    at = stop.stop
+    return Event(
+        id=uuid5(_EVENTS, f"{driver_id}:{at.delivery_id}:{at.kind}:{stop.since_ms}:{what.value}"),
+        type=TOLD_AS[what],
+        created_at=from_ms(t_ms),
+        operator_id=operator_id,
+        business_id=at.business_id,
+        driver_id=driver_id,
+        subject=at.delivery_id,
+        data={"delivery_id": show(Kind.DELIVERY, at.delivery_id), "kind": at.kind, "t_ms": t_ms},
+    )

@@ -45,12 +45,14 @@ from tracking.wire import (
     Fixes,
     Hello,
     Nack,
+    Ping,
     Pong,
     Welcome,
 )
 
 HELLO_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
+PING_AFTER_S: Final = 60.0
 IDLE_MAX_S: Final = 300.0
 BUFFER_BYTES_MAX: Final = 1024 * 1024
 ACTION_WAIT_MAX_S: Final = 30.0
@@ -121,6 +123,7 @@ class DriverSocket:
 
     __slots__ = (
         "_ack_due",
+        "_clock_ms",
         "_codec",
         "_device_id",
         "_early",
@@ -147,6 +150,7 @@ class DriverSocket:
         self._id = secrets.token_hex(8)
         self._principal: Principal | None = None
         self._device_id = ""
+        self._clock_ms = 0
         self._session = DriverSession(0)
         self._rejected: Counter[str] = Counter()
         self._ack_due = False
@@ -158,16 +162,18 @@ class DriverSocket:
     async def serve(self) -> None:
         """Greet, then read until the socket closes."""
         try:
-            async with asyncio.timeout(HELLO_TIMEOUT_S):
-                hello = await self._read()
+            try:
+                async with asyncio.timeout(HELLO_TIMEOUT_S):
+                    hello = await self._read()
+            except TimeoutError:
+                await self.close(CLOSE_IDLE)
+                return
             if not isinstance(hello, Hello):
                 if hello is not None:
                     raise BadFrame("hello_first", "The first frame is `hello`.")
                 return
             await self._greet(hello)
             await self._live()
-        except TimeoutError:
-            await self.close(CLOSE_IDLE)
         except BadFrame as error:
             metrics.frames_refused.labels(error.code).inc()
             self._send(Nack(0, error.code, False, error.detail))
@@ -176,7 +182,7 @@ class DriverSocket:
             self._send(Nack(0, problem.code, False, problem.detail))
             codes = {"token_expired": CLOSE_EXPIRED, "forbidden": CLOSE_FORBIDDEN}
             await self.close(codes.get(problem.code, CLOSE_BAD_TOKEN))
-        except (*AWAY, *database.AWAY):
+        except (*AWAY, *database.AWAY, TimeoutError):
             self._send(Nack(0, "unavailable", True))
             await self.close(CLOSE_GOING_AWAY)
         finally:
@@ -191,12 +197,12 @@ class DriverSocket:
         if Permission.DRIVE not in principal.permissions:
             raise Problem("forbidden", "This token is not a driver's.")
         driver_id, operator_id = principal.driver(), principal.operator()
-        durable = await gateway.ingest.meet(operator_id, driver_id, hello.device_id)
-        self._principal, self._device_id = principal, hello.device_id
+        durable = await gateway.ingest.meet(operator_id, driver_id, hello.device_id, hello.clock_ms)
+        self._principal, self._device_id, self._clock_ms = principal, hello.device_id, hello.clock_ms
         self._session = DriverSession(durable)
-        await gateway.push.take_over(driver_id, hello.device_id, self._id)
+        await gateway.push.take_over(driver_id, hello.device_id, self._id, hello.clock_ms)
         await gateway.hub.subscribe(keys.driver_channel(driver_id), self._on_notice, self._on_missed)
-        state = await gateway.desk.state(principal)
+        state = await gateway.desk.state(principal, hello.last_event)
         now_ms = gateway.clock.now_ms()
         if hello.clock_ms and abs(hello.clock_ms - now_ms) > CLOCK_SKEW_TOLD_MS:
             log.info("device_clock_off", driver=driver_id.hex, by_ms=hello.clock_ms - now_ms)
@@ -229,12 +235,14 @@ class DriverSocket:
                 await self._act(message)
 
     def _watch_idle(self) -> None:
-        """Close when nothing was said for long; looks again when that could be."""
-        left_s = self._heard_at_s + IDLE_MAX_S - self._loop.time()
-        if left_s <= 0:
+        """Ask a silent phone whether it is there; close when it says nothing for long."""
+        silent_s = self._loop.time() - self._heard_at_s
+        if silent_s >= IDLE_MAX_S:
             self._gateway.close_soon(self, CLOSE_IDLE)
-        else:
-            self._idle_timer = self._loop.call_later(left_s, self._watch_idle)
+            return
+        if silent_s >= PING_AFTER_S:
+            self._send(Ping(self._gateway.clock.now_ms()))
+        self._idle_timer = self._loop.call_later(PING_AFTER_S - silent_s % PING_AFTER_S, self._watch_idle)
 
     def _take_fixes(self, message: Fixes) -> None:
         try:
@@ -294,7 +302,7 @@ class DriverSocket:
             self._early.append(notice.message)
         elif notice.message is not None:
             self._send(notice.message)
-        elif notice.device_id == self._device_id and notice.session != self._id:
+        elif notice.device_id == self._device_id and notice.session != self._id and notice.clock_ms >= self._clock_ms:
             self._gateway.close_soon(self, CLOSE_TAKEN_OVER)
 
     def _on_missed(self) -> None:

@@ -7,33 +7,46 @@ once, kept exactly once. Several processes may run a writer; a lock per operator
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+import io
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from kernel import keys, metrics
 from kernel.clock import from_ms
 from kernel.db import Connection, Database, Reason
 from kernel.redis import Redis
+from tracking.copying import COLUMNS, copy_bytes
 from tracking.fix import unpack_rows
+from tracking.retention import erase_live
 
 PERIOD_S: Final = 0.5
 BATCHES_MAX: Final = 500
 
-_COLUMNS: Final = (
-    "driver_id",
-    "operator_id",
-    "recorded_at",
-    "received_at",
-    "lat",
-    "lng",
-    "accuracy_m",
-    "speed_mps",
-    "heading_deg",
-    "source",
-)
+DAY_MS: Final = 24 * 3600 * 1000
+REJECTED_PER_DRIVER_MAX: Final = 200
+_INSERT_REJECTED: Final = """
+INSERT INTO rejected_fixes (id, driver_id, operator_id, received_at, reason, raw)
+SELECT r.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::jsonb[])
+  AS r(id, driver_id, operator_id, received_at, reason, raw) LEFT JOIN driver_profiles d ON d.id = r.driver_id
+WHERE d.positions_erased_at IS NULL OR (r.received_at > d.positions_erased_at AND r.reason <> 'too_old')
+ON CONFLICT DO NOTHING
+"""
+_FORGET_REJECTED: Final = """
+DELETE FROM rejected_fixes r USING (
+  SELECT id, row_number() OVER (PARTITION BY driver_id ORDER BY received_at DESC, id DESC) AS place
+  FROM rejected_fixes WHERE driver_id = ANY($1)) kept
+WHERE kept.id = r.id AND kept.place > $2
+"""
 _STAGE: Final = "CREATE TEMP TABLE IF NOT EXISTS fixes_in (LIKE driver_locations) ON COMMIT DELETE ROWS"
-_INSERT: Final = "INSERT INTO driver_locations SELECT * FROM fixes_in ON CONFLICT DO NOTHING"
+_INSERT: Final = """
+INSERT INTO driver_locations SELECT f.* FROM fixes_in f LEFT JOIN driver_profiles d ON d.id = f.driver_id
+WHERE d.positions_erased_at IS NULL OR least(f.recorded_at, f.received_at) > d.positions_erased_at
+ON CONFLICT DO NOTHING
+"""
+_ERASED: Final = """
+SELECT DISTINCT d.id, d.positions_erased_at FROM fixes_in f JOIN driver_profiles d ON d.id = f.driver_id
+WHERE least(f.recorded_at, f.received_at) <= d.positions_erased_at
+"""
 
 
 class HistoryWriter:
@@ -42,7 +55,7 @@ class HistoryWriter:
     def __init__(self, db: Database, redis: Redis) -> None:
         self._db = db
         self._redis = redis
-        self._days: set[datetime] = set()
+        self._days: set[int] = set()
 
     async def run(self) -> None:
         """Drain again and again, until cancelled."""
@@ -58,6 +71,7 @@ class HistoryWriter:
                 moved += await self._drain_operator(UUID(bytes=operator))
             except Exception as error:  # one operator's trouble is not the next one's
                 failure = error
+                self._days.clear()  # a day's partition may have gone
         if failure is not None:
             raise failure
         return moved
@@ -67,28 +81,42 @@ class HistoryWriter:
         entries = await self._redis.xrange(stream, count=BATCHES_MAX)
         if not entries:
             return 0
-        rows = [_record(operator_id, row) for _, fields in entries for row in unpack_rows(fields[b"b"])]
+        rows = [row for _, fields in entries for row in unpack_rows(fields[b"b"])]
+        rejected = [
+            _rejected(entry_id, number, operator_id, row)
+            for entry_id, fields in entries
+            if b"r" in fields
+            for number, row in enumerate(unpack_rows(fields[b"r"]))
+        ]
         async with self._db.platform_tx(Reason.HISTORY_WRITE) as con:
             if not await con.fetchval("SELECT pg_try_advisory_xact_lock(hashtext($1))", f"history:{operator_id}"):
                 return 0
             days = await self._make_partitions(con, rows)
             await con.execute(_STAGE)
-            await con.copy_records_to_table("fixes_in", records=rows, columns=_COLUMNS)
+            source = io.BytesIO(copy_bytes(operator_id, rows))
+            await con.copy_to_table("fixes_in", source=source, columns=COLUMNS, format="binary")
             await con.execute(_INSERT)
+            erased = await con.fetch(_ERASED)
+            if rejected:
+                await con.execute(_INSERT_REJECTED, *map(list, zip(*rejected, strict=True)))
+                await con.execute(_FORGET_REJECTED, list({row[1] for row in rejected}), REJECTED_PER_DRIVER_MAX)
         self._days |= days
+        for driver in erased:  # a late fix of an erased time may have become the last that is known
+            await erase_live(self._redis, operator_id, driver["id"], driver["positions_erased_at"])
         await self._redis.xdel(stream, *(entry_id for entry_id, _ in entries))
         metrics.history_rows.inc(len(rows))
         return len(rows)
 
-    async def _make_partitions(self, con: Connection, rows: list[tuple[Any, ...]]) -> set[datetime]:
+    async def _make_partitions(self, con: Connection, rows: list[list[Any]]) -> set[int]:
         """Make the partitions that may be missing; return their days, to be remembered once this is committed."""
-        days = {row[2].replace(hour=0, minute=0, second=0, microsecond=0) for row in rows} - self._days
+        days = {row[1] // DAY_MS for row in rows} - self._days
         for day in days:
-            await con.execute("SELECT make_location_partition($1)", day.date())
+            await con.execute("SELECT make_location_partition($1)", from_ms(day * DAY_MS).date())
         return days
 
 
-def _record(operator_id: UUID, row: list[Any]) -> tuple[Any, ...]:
-    driver, t_ms, received_ms, lat, lng, accuracy, speed, heading, source = row
-    at, received_at = from_ms(t_ms), from_ms(received_ms)
-    return UUID(bytes=driver), operator_id, at, received_at, lat, lng, accuracy, speed, heading, source
+def _rejected(entry_id: bytes, number: int, operator_id: UUID, row: list[Any]) -> tuple[Any, ...]:
+    """Return a row whose id follows from the stream's entry: written again it is the same."""
+    driver, received_ms, reason, raw = row
+    row_id = uuid5(operator_id, f"{entry_id!r}:{number}")
+    return row_id, UUID(bytes=driver), operator_id, from_ms(received_ms), reason, raw

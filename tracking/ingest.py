@@ -11,22 +11,38 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from kernel import keys, metrics
 from kernel.clock import Clock
 from kernel.log import get_logger
 from kernel.redis import AWAY, Redis, Shards
+from tracking.device_clock import DeviceClock
 from tracking.fences import Fences
-from tracking.filters import KEPT, FilterState, Verdict, judge
-from tracking.fix import HistoryRow, Position, history_row, pack_rows, position_of, unpack_position
+from tracking.filters import ACCEPTED, IN_HISTORY, FilterState, Verdict, judge
+from tracking.filters_kept import Filters
+from tracking.fix import (
+    HistoryRow,
+    Position,
+    RejectedRow,
+    history_row,
+    pack_rows,
+    position_of,
+    rejected_row,
+    unpack_position,
+)
 from tracking.wire import WireFix
 
 TICK_S: Final = 0.02
 RETRY_S: Final = 0.25
 WAITING_FIXES_MAX: Final = 200_000
 DRIVERS_KNOWN_MAX: Final = 200_000
+REJECTED_KEPT_MAX: Final = 10
+"""Of one frame; the others are only counted."""
 
 log = get_logger(__name__)
 
@@ -45,61 +61,117 @@ class Entry:
     seq: int
     durable: Callable[[int, Mapping[str, int]], None]
     rows: list[HistoryRow] = field(default_factory=list)
-    live: list[Position] = field(default_factory=list)
+    live: Position | None = None
+    believed: Sequence[WireFix] = ()
+    unplaced: Sequence[RejectedRow] = ()
+    ahead_ms: int | None = None
+    """How far the device's clock is ahead, when that is news."""
+
     rejected: dict[str, int] = field(default_factory=dict)
+
+
+class _Driver:
+    """What this process knows of one driver."""
+
+    __slots__ = ("dot_ms", "filters")
+
+    def __init__(self, last: WireFix | None = None) -> None:
+        self.filters = FilterState(last)
+        self.dot_ms = -1 if last is None else last.t
 
 
 class Ingest:
     """The one writer of live positions in this process."""
 
-    def __init__(self, redis: Redis, shards: Shards, fences: Fences, clock: Clock) -> None:
+    def __init__(self, redis: Redis, shards: Shards, fences: Fences, filters: Filters, clock: Clock) -> None:
         self._redis = redis
         self._shards = shards
         self._fences = fences
+        self._filters = filters
         self._clock = clock
-        self._filters: dict[UUID, FilterState] = {}
+        self._drivers: dict[UUID, _Driver] = {}
+        self._clocks: dict[bytes, DeviceClock] = {}
         self._waiting: list[Entry] = []
         self._waiting_fixes = 0
         self._wake = asyncio.Event()
-        self._to_fence: list[tuple[UUID, list[Position]]] = []
+        self._to_fence: list[tuple[UUID, dict[UUID, list[WireFix]]]] = []
         self._fence_wake = asyncio.Event()
 
-    async def meet(self, operator_id: UUID, driver_id: UUID, device_id: str) -> int:
-        """Learn where a driver was last seen, from whatever process; return the device's durable sequence number."""
+    async def meet(self, operator_id: UUID, driver_id: UUID, device_id: str, clock_ms: int = 0) -> int:
+        """Learn of a driver and his device what whatever process knows; return the device's durable sequence number.
+
+        `clock_ms` is what the device's clock shows now, 0 for unknown.
+        """
+        device = _device_field(driver_id, device_id)
         pipe = self._redis.pipeline(transaction=False)
         pipe.hget(keys.positions(operator_id), driver_id.bytes)
-        pipe.hget(keys.durable_seqs(operator_id), _device_field(driver_id, device_id))
+        pipe.hget(keys.durable_seqs(operator_id), device)
+        pipe.hget(keys.clocks_ahead(operator_id), device)
         pipe.sadd(keys.operators(), operator_id.bytes)
-        packed, seq, _ = await pipe.execute()
-        known = self._filters.get(driver_id, FilterState())
+        packed, seq, ahead_ms, _ = await pipe.execute()
+        await self._filters.meet(operator_id, driver_id)
+        known = self._drivers.get(driver_id)
         if packed is not None:
             seen = unpack_position(driver_id, packed)
-            if known.last is None or seen.t_ms > known.last.t:
+            if known is None or seen.t_ms > known.dot_ms:
                 last = WireFix(seen.t_ms, seen.lat, seen.lng, seen.accuracy_m, seen.speed_mps, seen.heading_deg)
-                self._filters[driver_id] = FilterState(last=last, recent=known.recent)
-        if len(self._filters) > DRIVERS_KNOWN_MAX:
-            self._filters.pop(next(iter(self._filters)))
+                self._drivers[driver_id] = _Driver(last)
+        if device not in self._clocks:
+            self._clocks[device] = DeviceClock(int(ahead_ms or 0))
+        self._clocks[device].told(clock_ms, self._clock.now_ms())
+        if len(self._drivers) > DRIVERS_KNOWN_MAX:
+            del self._drivers[next(iter(self._drivers))]
+        if len(self._clocks) > DRIVERS_KNOWN_MAX:
+            del self._clocks[next(iter(self._clocks))]
         return int(seq or 0)
 
     def add(self, entry: Entry, fixes: Sequence[WireFix]) -> None:
         """Judge a frame's fixes and put them into the next batch; raises `Overloaded` before anything is judged."""
         if self._waiting_fixes + len(fixes) > WAITING_FIXES_MAX:
             raise Overloaded
-        now_ms = self._clock.now_ms()
-        state = self._filters.get(entry.driver_id, FilterState())
-        for fix in fixes:
-            state, verdict = judge(state, fix, now_ms)
-            if verdict not in KEPT:
-                entry.rejected[verdict.value] = entry.rejected.get(verdict.value, 0) + 1
-                metrics.fixes_rejected.labels(verdict.value).inc()
-                continue
-            entry.rows.append(history_row(entry.driver_id, fix, now_ms))
-            if verdict is Verdict.LIVE:
-                entry.live.append(position_of(entry.driver_id, fix, now_ms))
-        self._filters[entry.driver_id] = state
+        if fixes:
+            self._judge(entry, fixes)
         self._waiting_fixes += len(fixes)
         self._waiting.append(entry)
         self._wake.set()
+
+    def _judge(self, entry: Entry, fixes: Sequence[WireFix]) -> None:
+        now_ms, driver_id = self._clock.now_ms(), entry.driver_id
+        driver = self._drivers.get(driver_id)
+        if driver is None:
+            driver = self._drivers[driver_id] = _Driver()
+        ahead_ms = self._look_at_clock(entry, fixes, now_ms)
+        limits = self._filters.limits(entry.operator_id, driver_id)
+        state, rows = driver.filters, entry.rows
+        for raw in fixes:
+            fix = raw if not ahead_ms else msgspec.structs.replace(raw, t=raw.t - ahead_ms)
+            verdict = judge(state, fix, now_ms, limits)
+            if verdict is Verdict.LIVE:
+                rows.append(history_row(driver_id, fix, now_ms, "live", ahead_ms))
+                continue
+            if verdict in IN_HISTORY:
+                rows.append(history_row(driver_id, fix, now_ms, verdict.value, ahead_ms))
+            elif verdict is not Verdict.DUPLICATE and len(entry.unplaced) < REJECTED_KEPT_MAX:
+                entry.unplaced = (*entry.unplaced, rejected_row(driver_id, raw, now_ms, verdict.value))
+            if verdict not in ACCEPTED:
+                entry.rejected[verdict.value] = entry.rejected.get(verdict.value, 0) + 1
+                metrics.fixes_rejected.labels(verdict.value).inc()
+        shown = state.shown
+        if shown is not None and shown.t > driver.dot_ms:
+            driver.dot_ms = shown.t
+            entry.live = position_of(driver_id, shown, now_ms)
+        entry.believed, state.believed = state.believed, []
+
+    def _look_at_clock(self, entry: Entry, fixes: Sequence[WireFix], now_ms: int) -> int:
+        device = _device_field(entry.driver_id, entry.device_id)
+        clock = self._clocks.get(device)
+        if clock is None:
+            clock = self._clocks[device] = DeviceClock()
+        before_ms = clock.kept_ms
+        clock.frame(max(map(_time_of, fixes)), now_ms)
+        if clock.ahead_ms != before_ms:
+            entry.ahead_ms = clock.kept_ms = clock.ahead_ms
+        return clock.ahead_ms
 
     async def run(self) -> None:
         """Flush batch after batch, until cancelled: the first fix at once, the rest of a tick together."""
@@ -139,15 +211,20 @@ class Ingest:
 
     async def _write(self, operator_id: UUID, entries: list[Entry]) -> None:
         rows = [row for entry in entries for row in entry.rows]
-        live = [position for entry in entries for position in entry.live]
+        unplaced = [row for entry in entries for row in entry.unplaced]
         newest: dict[UUID, Position] = {}
-        for position in live:
-            kept = newest.get(position.driver_id)
-            if kept is None or position.t_ms > kept.t_ms:
-                newest[position.driver_id] = position
+        for entry in entries:
+            position = entry.live
+            if position is not None:
+                kept = newest.get(position.driver_id)
+                if kept is None or position.t_ms > kept.t_ms:
+                    newest[position.driver_id] = position
         pipe = await self._shards.begin(keys.fix_stream(operator_id))
-        if rows:
-            pipe.xadd(keys.fix_stream(operator_id), {b"b": pack_rows(rows)})
+        if rows or unplaced:
+            batch = {b"b": pack_rows(rows)}
+            if unplaced:
+                batch[b"r"] = pack_rows(unplaced)
+            pipe.xadd(keys.fix_stream(operator_id), batch)
         if newest:
             index: list[float | str] = []
             for position in newest.values():
@@ -158,28 +235,41 @@ class Ingest:
             moved = [(driver.bytes, p.lat, p.lng, p.heading_deg, p.speed_mps, p.t_ms) for driver, p in newest.items()]
             pipe.spublish(keys.positions_channel(operator_id), pack_rows(moved))
         seqs: dict[bytes, int] = {}
+        ahead_ms: dict[bytes, int] = {}
         for entry in entries:
-            if entry.seq:
+            if entry.seq or entry.ahead_ms is not None:
                 device = _device_field(entry.driver_id, entry.device_id)
-                seqs[device] = max(entry.seq, seqs.get(device, 0))
+                if entry.seq:
+                    seqs[device] = max(entry.seq, seqs.get(device, 0))
+                if entry.ahead_ms is not None:
+                    ahead_ms[device] = entry.ahead_ms
         if seqs:
             pipe.hset(keys.durable_seqs(operator_id), mapping=seqs)
+        if ahead_ms:
+            pipe.hset(keys.clocks_ahead(operator_id), mapping=ahead_ms)
         await self._shards.commit(pipe)
         metrics.fixes_in.inc(len(rows))
         metrics.ingest_batch.observe(len(rows))
-        if live:
-            self._to_fence.append((operator_id, live))
+        believed: dict[UUID, list[WireFix]] = defaultdict(list)
+        for entry in entries:
+            if entry.believed:
+                believed[entry.driver_id] += entry.believed
+        if believed:
+            self._to_fence.append((operator_id, believed))
             self._fence_wake.set()
 
     async def run_fences(self) -> None:
-        """Step the arrival fences behind the acks, until cancelled."""
+        """Let the fences see what is believed, behind the acks, until cancelled."""
         while True:
             await self._fence_wake.wait()
             while self._to_fence:
-                operator_id, live = self._to_fence[0]
-                await self._fences.step(operator_id, live)
+                operator_id, believed = self._to_fence[0]
+                await self._fences.step(operator_id, believed)
                 self._to_fence.pop(0)
             self._fence_wake.clear()
+
+
+_time_of = attrgetter("t")
 
 
 def _device_field(driver_id: UUID, device_id: str) -> bytes:

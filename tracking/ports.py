@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from kernel.access import Principal
+from kernel.http import Rate
 from tracking.wire import DriverAction
 
 
@@ -18,11 +19,21 @@ class Door(Protocol):
 class DriverDesk(Protocol):
     """What drivers do, and what they need to know."""
 
-    async def state(self, principal: Principal) -> dict[str, Any]:
-        """Return `{driver, offers, route}`: all that a driver's app shows after it connects."""
+    async def state(self, principal: Principal, last_event: str) -> dict[str, Any]:
+        """Return `{driver, offers, route, notices, messages}`: all that a driver's app shows after it connects.
+
+        `messages` are those after `last_event`, the newest that the phone knows.
+        """
 
     async def act(self, principal: Principal, action: DriverAction) -> None:
         """Carry out an action once per its id; raise a `Problem` for a refusal (also when asked again)."""
+
+
+class Limits(Protocol):
+    """Counts requests."""
+
+    async def hit(self, rate: Rate, key: str) -> object:
+        """Count one request of whoever `key` names; raises `rate_limited`."""
 
 
 class Views(Protocol):

@@ -20,6 +20,7 @@ class Notice(msgspec.Struct, frozen=True):
     message: dict[str, Any] | None = None
     device_id: str = ""
     session: str = ""
+    clock_ms: int = 0
 
 
 class DriverPush:
@@ -32,9 +33,9 @@ class DriverPush:
         """Send a message to the driver's open sockets."""
         await self._publish(driver_id, Notice(message=msgspec.to_builtins(message)))
 
-    async def take_over(self, driver_id: UUID, device_id: str, session: str) -> None:
-        """Tell older sockets of this device to close."""
-        await self._publish(driver_id, Notice(device_id=device_id, session=session))
+    async def take_over(self, driver_id: UUID, device_id: str, session: str, clock_ms: int) -> None:
+        """Tell sockets of this device to close which, by the device's own clock, said hello before this one did."""
+        await self._publish(driver_id, Notice(device_id=device_id, session=session, clock_ms=clock_ms))
 
     async def _publish(self, driver_id: UUID, notice: Notice) -> None:
         await self._redis.spublish(keys.driver_channel(driver_id), _encode(notice))

@@ -74,6 +74,10 @@ class Facts:
         epoch, offset = await self._head(keys=_keys(topic), args=[secrets.token_hex(8), HISTORY_TTL_S])
         return epoch.decode(), int(offset)
 
+    async def forget(self, topic: str) -> None:
+        """Forget what was said on a topic; its viewers take a fresh snapshot with the next thing that is said."""
+        await self._redis.delete(*_keys(topic))
+
     async def since(self, topic: str, epoch: str, offset: int) -> list[Fact] | None:
         """Return what was said after `offset`; None when that is no longer known (take a new snapshot)."""
         now_epoch, newest = await self.head(topic)

@@ -2,16 +2,14 @@
 
 Viewers of the same topic share a group: a message is encoded once per encoding, whatever their number. Facts are
 numbered and never dropped; positions are latest-wins per driver, so a slow viewer gets fewer and newer ones, and is
-closed when its facts pile up past a bound. A group passes on positions only of the drivers in its own object:
-visibility is decided where the object is made, and nowhere else.
+closed when its facts pile up past a bound.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from collections import defaultdict
+from typing import Final
 from uuid import UUID
 
 from kernel import ids, keys, metrics
@@ -20,93 +18,23 @@ from kernel.ids import Kind
 from kernel.log import get_logger
 from kernel.redis import AWAY
 from tracking.fix import unpack_rows
+from tracking.groups import Group, Moves, Outlet, Slot, View, Viewer, Watching, offset_of
 from tracking.hub import Hub
+from tracking.outgoing import Frame
 from tracking.ports import Views
-from tracking.recovery import Fact, Facts, read_fact
-from tracking.wire import CLOSE_TOO_SLOW, Codec, Delta, Numbers, Positions, Resumed, Since, Snapshot, ViewerDown
+from tracking.recovery import Facts, read_fact
+from tracking.wire import CLOSE_TOO_SLOW, Delta, Look, Numbers, Positions, Resumed, Since, Snapshot
 
 TICK_S: Final = 0.02
+BOARD_TICK_S: Final = 0.25
+"""Boards get positions so often: markers glide from fix to fix, so fewer and fuller frames look the same."""
 FACTS_WAITING_MAX: Final = 500
 BUFFER_BYTES_MAX: Final = 64 * 1024
+SLOW_TICKS: Final = 10
 
-Slot = tuple[str, float, float, float | None, float | None, int]
+_POSITION_FRAMES: Final = metrics.viewer_frames.labels("positions")
+_FACT_FRAMES: Final = metrics.viewer_frames.labels("facts")
 log = get_logger(__name__)
-
-
-class Outlet(Protocol):
-    """One viewer's way out: a WebSocket or an event stream."""
-
-    codec: Codec
-
-    def buffered_bytes(self) -> int:
-        """Return how much waits in the transport."""
-
-    async def send(self, frame: bytes) -> None:
-        """Write one encoded frame."""
-
-    async def close(self, code: int) -> None:
-        """Close with a code."""
-
-
-class Frame:
-    """One message, encoded at most once per encoding."""
-
-    __slots__ = ("_encoded", "message")
-
-    def __init__(self, message: ViewerDown) -> None:
-        self.message = message
-        self._encoded: dict[bool, bytes] = {}
-
-    def encoded(self, codec: Codec) -> bytes:
-        """Return the message's bytes for an encoding."""
-        if codec.binary not in self._encoded:
-            self._encoded[codec.binary] = codec.encode(self.message)
-        return self._encoded[codec.binary]
-
-
-@dataclass(slots=True, eq=False)
-class Viewer:
-    """One open view."""
-
-    outlet: Outlet
-    principal: Principal
-    epoch: str = ""
-    offset: int = -1
-    facts: deque[Frame] = field(default_factory=deque)
-    slots: dict[str, Slot] = field(default_factory=dict)
-    joined: bool = False
-    closing: bool = False
-
-
-class Group:
-    """All viewers of one topic."""
-
-    def __init__(self, topic: str, operator_id: UUID) -> None:
-        self.topic = topic
-        self.operator_id = operator_id
-        self.viewers: set[Viewer] = set()
-        self.drivers: set[str] = set()
-        self.moved: dict[str, Slot] = {}
-        self.numbers: Frame | None = None
-        self.facts: list[Fact] = []
-        self.resync = False
-
-    def learn(self, view: dict[str, Any]) -> None:
-        """Take from a whole object which drivers it shows."""
-        if view["kind"] == "tracking":
-            self.drivers = {view["driver"]["id"]} if view.get("driver") else set()
-        else:
-            self.drivers = {driver["id"] for driver in view["drivers"]}
-
-    def apply(self, changes: list[dict[str, Any]]) -> None:
-        """Take from a delta which drivers came and went."""
-        for change in changes:
-            if change["kind"] == "driver":
-                self.drivers.add(change["id"])
-            elif change["kind"] == "gone":
-                self.drivers.discard(change["id"])
-            elif change["kind"] == "tracking":
-                self.learn(change)
 
 
 class Streams:
@@ -117,8 +45,10 @@ class Streams:
         self._facts = facts
         self._views = views
         self._groups: dict[str, Group] = {}
-        self._by_operator: dict[UUID, set[Group]] = defaultdict(set)
-        self._receivers: dict[str, Any] = {}
+        self._watching = Watching()
+        self._by_operator: defaultdict[UUID, set[Group]] = defaultdict(set)
+        self._dirty: set[Group] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
     async def join(self, outlet: Outlet, principal: Principal, since: Since | None) -> Viewer:
@@ -127,8 +57,8 @@ class Streams:
         Order matters: listen first, then read the head, then take the snapshot; whatever came meanwhile follows it.
         """
         topic = self._views.topic(principal)
-        group = await self._group(topic, principal.operator())
         viewer = Viewer(outlet, principal)
+        viewer.group = group = await self._group(topic, principal.operator())
         group.viewers.add(viewer)
         try:
             await self._catch_up(group, viewer, since)
@@ -139,11 +69,20 @@ class Streams:
 
     async def leave(self, viewer: Viewer) -> None:
         """Forget a viewer; the last one of a topic closes its group."""
-        for group in list(self._groups.values()):
-            if viewer in group.viewers:
-                group.viewers.discard(viewer)
-                if not group.viewers:
-                    await self._close(group)
+        group = viewer.group
+        if group is not None and viewer in group.viewers:
+            group.viewers.discard(viewer)
+            if not group.viewers:
+                await self._close(group)
+
+    def look(self, viewer: Viewer, look: Look) -> None:
+        """Narrow a board's positions to what its screen can show; all that is on it comes at once."""
+        group = viewer.group
+        if group is None or not group.board:
+            return
+        viewer.view = View(look)
+        _hold(viewer, group.on_screen(viewer.view))
+        self._touch(group)
 
     async def _catch_up(self, group: Group, viewer: Viewer, since: Since | None) -> None:
         epoch, offset = await self._facts.head(group.topic)
@@ -158,65 +97,70 @@ class Streams:
         else:
             first.append(Frame(Snapshot(epoch, offset, view)))
             viewer.epoch, viewer.offset = epoch, offset
-        waiting = [frame for frame in viewer.facts if _offset(frame) > viewer.offset]
-        viewer.facts.clear()
-        viewer.facts.extend(first + waiting)
-        viewer.offset = max([viewer.offset, *(_offset(frame) for frame in waiting)])
+        waiting = [frame for frame in viewer.facts if offset_of(frame) > viewer.offset]
+        viewer.facts = first + waiting
+        viewer.offset = max([viewer.offset, *(offset_of(frame) for frame in waiting)])
         viewer.joined = True
-        await self._drain(viewer)
+        self._drain(viewer)
 
     async def _group(self, topic: str, operator_id: UUID) -> Group:
         group = self._groups.get(topic)
         if group is not None:
             return group
-        group = self._groups[topic] = Group(topic, operator_id)
+        group = self._groups[topic] = Group(topic, operator_id, self._watching)
 
         def on_fact(payload: bytes) -> None:
             group.facts.append(read_fact(payload))
-            self._wake.set()
+            self._touch(group)
 
         def on_missed() -> None:
             group.resync = True
-            self._wake.set()
+            self._touch(group)
 
-        self._receivers[topic] = on_fact
+        group.receive = on_fact
         await self._hub.subscribe(keys.facts_channel(topic), on_fact, on_missed)
         first_of_operator = not self._by_operator[operator_id]
         self._by_operator[operator_id].add(group)
         if first_of_operator:
-            self._receivers[operator_id.hex] = receive = self._position_receiver(operator_id)
-            await self._hub.subscribe(keys.positions_channel(operator_id), receive, lambda: None)
+            await self._hub.subscribe(keys.positions_channel(operator_id), self._on_positions, lambda: None)
         return group
 
     async def _close(self, group: Group) -> None:
         self._groups.pop(group.topic, None)
-        await self._hub.unsubscribe(keys.facts_channel(group.topic), self._receivers.pop(group.topic))
+        self._dirty.discard(group)
+        group.close()
+        await self._hub.unsubscribe(keys.facts_channel(group.topic), group.receive)
         others = self._by_operator[group.operator_id]
         others.discard(group)
         if not others:
             del self._by_operator[group.operator_id]
-            receive = self._receivers.pop(group.operator_id.hex)
-            await self._hub.unsubscribe(keys.positions_channel(group.operator_id), receive)
+            await self._hub.unsubscribe(keys.positions_channel(group.operator_id), self._on_positions)
 
-    def _position_receiver(self, operator_id: UUID) -> Any:
-        def on_positions(payload: bytes) -> None:
-            for driver, lat, lng, heading, speed, t_ms in unpack_rows(payload):
-                name = ids.show(Kind.DRIVER, UUID(bytes=driver))
-                slot: Slot = (name, lat, lng, heading, speed, t_ms)
-                for group in self._by_operator[operator_id]:
-                    if name in group.drivers:
-                        group.moved[name] = slot
+    def _on_positions(self, payload: bytes) -> None:
+        for driver, lat, lng, heading, speed, t_ms in unpack_rows(payload):
+            slot: Slot | None = None
+            for group in self._watching.of(driver):
+                if slot is None:
+                    slot = (ids.show(Kind.DRIVER, UUID(bytes=driver)), lat, lng, heading, speed, t_ms)
+                group.moved[slot[0]] = slot
+                self._dirty.add(group)
+        if self._dirty:
             self._wake.set()
 
-        return on_positions
+    def _touch(self, group: Group) -> None:
+        self._dirty.add(group)
+        self._wake.set()
 
     async def run(self) -> None:
         """Send what came in, tick by tick, until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            for group in list(self._groups.values()):
-                await self._flush(group)
+            dirty, self._dirty = self._dirty, set()
+            for group in dirty:
+                if group.resync:
+                    await self._resync(group)
+                self._flush(group)
             await asyncio.sleep(TICK_S)
 
     async def refresh_numbers(self) -> None:
@@ -226,11 +170,9 @@ class Streams:
             numbers = None if principal is None else await self._views.numbers(principal)
             if numbers is not None:
                 group.numbers = Frame(Numbers(numbers))
-                self._wake.set()
+                self._touch(group)
 
-    async def _flush(self, group: Group) -> None:
-        if group.resync:
-            await self._resync(group)
+    def _flush(self, group: Group) -> None:
         facts, group.facts = group.facts, []
         for fact in facts:
             group.apply(fact.changes)
@@ -243,43 +185,68 @@ class Streams:
                 elif viewer.joined:
                     viewer.offset = max(viewer.offset, fact.offset)
         if group.resync:
-            self._wake.set()
+            self._touch(group)
             return
-        moved = {name: slot for name, slot in group.moved.items() if name in group.drivers}
-        group.moved = {}
-        shared = Frame(Positions(list(moved.values()))) if moved else None
+        moves = self._due_moves(group)
+        shared = Frame(Positions(moves.seen_by(None))) if moves else None
         numbers, group.numbers = group.numbers, None
         for viewer in list(group.viewers):
-            await self._send(viewer, moved, shared, group.drivers)
+            self._send(viewer, moves, shared)
             if numbers is not None and viewer.joined and not (viewer.closing or viewer.facts or viewer.slots):
-                await viewer.outlet.send(numbers.encoded(viewer.outlet.codec))
+                viewer.outlet.write(numbers.wrapped(viewer.outlet.wrapping))
 
-    async def _send(self, viewer: Viewer, moved: dict[str, Slot], shared: Frame | None, drivers: set[str]) -> None:
+    def _due_moves(self, group: Group) -> Moves:
+        """Return what moved; nothing while it is too soon for a board."""
+        if group.board and group.moved:
+            loop = asyncio.get_running_loop()
+            if loop.time() < group.due_s:
+                if not group.waiting:
+                    group.waiting = True
+                    loop.call_at(group.due_s, self._due, group)
+                return Moves([])
+            group.due_s = loop.time() + BOARD_TICK_S
+        return group.take_moves()
+
+    def _due(self, group: Group) -> None:
+        group.waiting = False
+        self._touch(group)
+
+    def _send(self, viewer: Viewer, moves: Moves, shared: Frame | None) -> None:
+        """Send facts, then positions: the frame that is everybody's, or what this viewer's screen can show."""
         if not viewer.joined or viewer.closing:
             return
         if len(viewer.facts) > FACTS_WAITING_MAX:
-            await self._drop(viewer, CLOSE_TOO_SLOW)
+            self._drop(viewer, CLOSE_TOO_SLOW)
             return
-        if not await self._drain(viewer):
-            viewer.slots.update(moved)
-            self._wake_later()
+        frame = shared
+        if not self._drain(viewer):
+            _hold(viewer, moves.seen_by(viewer.view))
+            self._touch_later(viewer.group)
             return
         if viewer.slots:
-            slots, viewer.slots = viewer.slots | moved, {}
-            shared = Frame(Positions([slot for name, slot in slots.items() if name in drivers]))
-        if shared is not None:
-            metrics.viewer_frames.labels("positions").inc()
-            await viewer.outlet.send(shared.encoded(viewer.outlet.codec))
+            _hold(viewer, moves.seen_by(viewer.view))
+            drivers = viewer.group.drivers if viewer.group else set()
+            frame = Frame(Positions([slot for name, slot in viewer.slots.items() if name in drivers]))
+            viewer.slots = None
+        elif viewer.view is not None:
+            seen = moves.seen_by(viewer.view)
+            frame = Frame(Positions(seen)) if seen else None
+        if frame is not None:
+            _POSITION_FRAMES.inc()
+            viewer.outlet.write(frame.wrapped(viewer.outlet.wrapping))
 
-    async def _drain(self, viewer: Viewer) -> bool:
+    def _drain(self, viewer: Viewer) -> bool:
         """Send waiting facts while the viewer reads; say whether there is room for more."""
-        while viewer.facts:
-            if viewer.outlet.buffered_bytes() > BUFFER_BYTES_MAX:
-                return False
-            frame = viewer.facts.popleft()
-            metrics.viewer_frames.labels(type(frame.message).__name__.lower()).inc()
-            await viewer.outlet.send(frame.encoded(viewer.outlet.codec))
-        return viewer.outlet.buffered_bytes() <= BUFFER_BYTES_MAX
+        outlet, sent = viewer.outlet, 0
+        for frame in viewer.facts:
+            if outlet.buffered_bytes() > BUFFER_BYTES_MAX:
+                break
+            outlet.write(frame.wrapped(outlet.wrapping))
+            sent += 1
+        if sent:
+            _FACT_FRAMES.inc(sent)
+            del viewer.facts[:sent]
+        return not viewer.facts and outlet.buffered_bytes() <= BUFFER_BYTES_MAX
 
     async def _resync(self, group: Group) -> None:
         """Something may have been missed: give every viewer what its offset lacks, or a new snapshot."""
@@ -291,39 +258,23 @@ class Streams:
                 await self._catch_up(group, viewer, Since(viewer.epoch, viewer.offset))
             except AWAY:
                 group.resync = True
-                self._wake_later()
+                self._touch_later(group)
                 return
 
-    async def _drop(self, viewer: Viewer, code: int) -> None:
+    def _drop(self, viewer: Viewer, code: int) -> None:
         viewer.closing = True
         log.info("viewer_dropped", code=code)
-        await viewer.outlet.close(code)
+        task = asyncio.create_task(viewer.outlet.close(code))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
-    def _wake_later(self) -> None:
-        asyncio.get_running_loop().call_later(10 * TICK_S, self._wake.set)
+    def _touch_later(self, group: Group | None) -> None:
+        if group is not None and not group.waiting:
+            group.waiting = True
+            asyncio.get_running_loop().call_later(SLOW_TICKS * TICK_S, self._due, group)
 
 
-def _offset(frame: Frame) -> int:
-    message = frame.message
-    return message.offset if isinstance(message, Delta) else -1
-
-
-def snapshot_after(view: dict[str, Any], changes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return an object with a delta's changes applied: what every client does with a delta.
-
-    Law: a snapshot with all later deltas applied equals a fresh snapshot (but for `server_time` and `numbers`, which
-    are of the moment).
-    """
-    for change in changes:
-        if change["kind"] == "tracking":
-            view = change
-            continue
-        for name, kind in (("deliveries", "delivery"), ("drivers", "driver"), ("stores", "store"), ("alerts", "alert")):
-            if change["kind"] in (kind, "gone"):
-                rest = [item for item in view[name] if item["id"] != change["id"]]
-                old = next((item for item in view[name] if item["id"] == change["id"]), None)
-                if change["kind"] == kind:
-                    newer = old is None or change.get("version", 0) >= old.get("version", 0)
-                    rest.append(change if newer else old)
-                view = {**view, name: sorted(rest, key=lambda item: str(item["id"]))}
-    return view
+def _hold(viewer: Viewer, slots: list[Slot]) -> None:
+    """Keep the newest of each driver for a viewer who reads too slowly."""
+    if slots:
+        viewer.slots = {**(viewer.slots or {}), **{slot[0]: slot for slot in slots}}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from kernel import db as database
 from kernel import metrics
@@ -15,12 +15,15 @@ from kernel.access import Principal
 from kernel.errors import Problem
 from kernel.redis import AWAY
 from tracking.gateway import BadFrame, decode_frame
+from tracking.groups import Viewer
+from tracking.outgoing import Frame, Wrapping
 from tracking.ports import Door
-from tracking.streams import Streams, Viewer
+from tracking.streams import Streams
 from tracking.wire import (
     CLOSE_BAD_FRAME,
     CLOSE_BAD_TOKEN,
     CLOSE_EXPIRED,
+    CLOSE_FINISHED,
     CLOSE_FORBIDDEN,
     CLOSE_GOING_AWAY,
     CLOSE_IDLE,
@@ -28,7 +31,9 @@ from tracking.wire import (
     JSON_SUBPROTOCOL,
     SUBPROTOCOLS,
     VIEWER_CODECS,
+    Closed,
     Codec,
+    Look,
     Nack,
     Since,
     Watch,
@@ -37,35 +42,29 @@ from tracking.wire import (
 WATCH_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
 EVENT_STREAM_BEAT_S: Final = 15.0
-SEND_MAX_S: Final = 0.25
 
 
 class SocketOutlet:
     """A viewer on a WebSocket."""
 
-    def __init__(self, request: web.Request, ws: web.WebSocketResponse, codec: Codec) -> None:
-        self.codec = codec
-        self._transport = request.transport
+    def __init__(self, transport: asyncio.Transport, ws: web.WebSocketResponse, codec: Codec) -> None:
+        self.wrapping = Wrapping.MSGPACK if codec.binary else Wrapping.JSON
+        self._transport = transport
         self._ws = ws
 
     def buffered_bytes(self) -> int:
         """Return how much waits in the transport."""
         return _buffered(self._transport)
 
-    async def send(self, frame: bytes) -> None:
+    def write(self, frame: bytes) -> None:
         """Write one frame."""
-        try:
-            async with asyncio.timeout(SEND_MAX_S):
-                await (self._ws.send_bytes(frame) if self.codec.binary else self._ws.send_str(frame.decode()))
-        except TimeoutError:
-            _abort(self._transport)
-        except ConnectionError:
-            return
+        if not (self._ws.closed or self._transport.is_closing()):
+            self._transport.write(frame)
 
     async def close(self, code: int) -> None:
         """Close; a viewer that does not read can't be waited for."""
         if self.buffered_bytes():
-            _abort(self._transport)
+            self._transport.abort()
             return
         with contextlib.suppress(ConnectionError):
             await self._ws.close(code=code)
@@ -74,41 +73,49 @@ class SocketOutlet:
 class EventStreamOutlet:
     """A viewer on Server-Sent Events."""
 
-    def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
-        self.codec = VIEWER_CODECS[JSON_SUBPROTOCOL]
+    wrapping = Wrapping.EVENT
+
+    def __init__(self, transport: asyncio.Transport, *, chunked: bool) -> None:
         self.closed = asyncio.Event()
-        self._transport = request.transport
-        self._response = response
+        self._transport = transport
+        self._chunked = chunked
 
     def buffered_bytes(self) -> int:
         """Return how much waits in the transport."""
         return _buffered(self._transport)
 
-    async def send(self, frame: bytes) -> None:
-        """Write one event."""
-        try:
-            async with asyncio.timeout(SEND_MAX_S):
-                await self._response.write(b"data: " + frame + b"\n\n")
-        except TimeoutError:
-            _abort(self._transport)
+    def write(self, frame: bytes) -> None:
+        """Write one event: as a chunk of its own (RFC 9112, section 7.1) to those who speak HTTP/1.1."""
+        if self._transport.is_closing():
             self.closed.set()
-        except ConnectionError:
-            self.closed.set()
+        elif not self.closed.is_set():
+            self._transport.write(b"%x\r\n%b\r\n" % (len(frame), frame) if self._chunked else frame)
 
     async def close(self, code: int) -> None:
         """End the stream; the code goes as a last event."""
-        await self.send(b'{"type":"closed","code":%d}' % code)
+        if self.buffered_bytes():
+            self._transport.abort()
+        else:
+            self.write(Frame(Closed(code)).wrapped(self.wrapping))
         self.closed.set()
 
+    async def beat_until_closed(self) -> None:
+        """Send a comment now and then; a viewer who took nothing since the last is cut off."""
+        waiting = 0
+        while not (self.closed.is_set() or self._transport.is_closing()):
+            try:
+                async with asyncio.timeout(EVENT_STREAM_BEAT_S):
+                    await self.closed.wait()
+            except TimeoutError:
+                if waiting and self.buffered_bytes() >= waiting:
+                    self._transport.abort()
+                    return
+                self.write(b": beat\n\n")
+                waiting = self.buffered_bytes()
 
-def _abort(transport: asyncio.Transport | None) -> None:
-    """Cut off a viewer that does not read: nobody else waits for him."""
-    if transport is not None:
-        transport.abort()
 
-
-def _buffered(transport: asyncio.Transport | None) -> int:
-    return 0 if transport is None or transport.is_closing() else transport.get_write_buffer_size()
+def _buffered(transport: asyncio.Transport) -> int:
+    return 0 if transport.is_closing() else transport.get_write_buffer_size()
 
 
 class ViewerGateway:
@@ -123,27 +130,34 @@ class ViewerGateway:
     async def handle_socket(self, request: web.Request) -> web.StreamResponse:
         """Serve `GET /ws/live`."""
         ws = web.WebSocketResponse(
-            protocols=SUBPROTOCOLS, heartbeat=HEARTBEAT_S, max_msg_size=FRAME_BYTES_MAX, compress=False
+            protocols=SUBPROTOCOLS,
+            heartbeat=HEARTBEAT_S,
+            max_msg_size=FRAME_BYTES_MAX,
+            compress=False,
+            decode_text=False,
         )
         await ws.prepare(request)
+        assert request.transport is not None
         codec = VIEWER_CODECS[ws.ws_protocol or JSON_SUBPROTOCOL]
-        outlet = SocketOutlet(request, ws, codec)
-
-        async def read() -> Any | None:
-            return decode_frame(await ws.receive(), codec)
+        outlet = SocketOutlet(request.transport, ws, codec)
 
         async def opening() -> tuple[Principal, Since | None] | None:
-            async with asyncio.timeout(WATCH_TIMEOUT_S):
-                watch = await read()
+            try:
+                async with asyncio.timeout(WATCH_TIMEOUT_S):
+                    watch = decode_frame(await ws.receive(), codec)
+            except TimeoutError:
+                await outlet.close(CLOSE_IDLE)
+                return None
             if watch is None:
                 return None
             if not isinstance(watch, Watch):
                 raise BadFrame("watch_first", "The first frame is `watch`.")
             return await self._door.authenticate(watch.token), watch.since
 
-        async def until_closed() -> None:
-            while await read() is not None:
-                pass
+        async def until_closed(viewer: Viewer) -> None:
+            while (message := decode_frame(await ws.receive(), codec)) is not None:
+                if isinstance(message, Look):
+                    self._streams.look(viewer, message)
 
         await self._serve(outlet, opening, until_closed)
         return ws
@@ -159,27 +173,21 @@ class ViewerGateway:
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         )
         await response.prepare(request)
-        outlet = EventStreamOutlet(request, response)
+        await response.write(b": open\n\n")  # with it go the headers; what follows goes to the transport
+        assert request.transport is not None
+        outlet = EventStreamOutlet(request.transport, chunked=request.version >= HttpVersion11)
 
         async def opening() -> tuple[Principal, Since | None] | None:
             return principal, since
 
-        async def until_closed() -> None:
-            while not outlet.closed.is_set() and request.transport is not None:
-                try:
-                    async with asyncio.timeout(EVENT_STREAM_BEAT_S):
-                        await outlet.closed.wait()
-                except TimeoutError:
-                    await response.write(b": beat\n\n")
-
-        await self._serve(outlet, opening, until_closed)
+        await self._serve(outlet, opening, lambda _viewer: outlet.beat_until_closed())
         return response
 
     async def _serve(
         self,
         outlet: SocketOutlet | EventStreamOutlet,
         opening: Callable[[], Awaitable[tuple[Principal, Since | None] | None]],
-        until_closed: Callable[[], Awaitable[None]],
+        until_closed: Callable[[Viewer], Awaitable[None]],
     ) -> None:
         viewer: Viewer | None = None
         metrics.sockets_open.labels("viewer").inc()
@@ -189,18 +197,16 @@ class ViewerGateway:
                 return
             viewer = await self._streams.join(outlet, *opened)
             self._open.add(viewer)
-            await until_closed()
-        except TimeoutError:
-            await outlet.close(CLOSE_IDLE)
+            await until_closed(viewer)
         except BadFrame as error:
             metrics.frames_refused.labels(error.code).inc()
-            await outlet.send(outlet.codec.encode(Nack(0, error.code, False, error.detail)))
+            outlet.write(Frame(Nack(0, error.code, False, error.detail)).wrapped(outlet.wrapping))
             await outlet.close(CLOSE_BAD_FRAME)
         except Problem as problem:
-            await outlet.send(outlet.codec.encode(Nack(0, problem.code, False, problem.detail)))
-            codes = {"token_expired": CLOSE_EXPIRED, "forbidden": CLOSE_FORBIDDEN, "not_found": CLOSE_FORBIDDEN}
+            outlet.write(Frame(Nack(0, problem.code, False, problem.detail)).wrapped(outlet.wrapping))
+            codes = {"token_expired": CLOSE_EXPIRED, "forbidden": CLOSE_FORBIDDEN, "not_found": CLOSE_FINISHED}
             await outlet.close(codes.get(problem.code, CLOSE_BAD_TOKEN))
-        except (*AWAY, *database.AWAY):
+        except (*AWAY, *database.AWAY, TimeoutError):
             await outlet.close(CLOSE_GOING_AWAY)
         finally:
             metrics.sockets_open.labels("viewer").dec()
@@ -210,8 +216,7 @@ class ViewerGateway:
 
     async def close_all(self) -> None:
         """Tell every viewer to come back: the process is stopping."""
-        for viewer in list(self._open):
-            await viewer.outlet.close(CLOSE_GOING_AWAY)
+        await asyncio.gather(*(viewer.outlet.close(CLOSE_GOING_AWAY) for viewer in list(self._open)))
 
 
 def _since(text: str | None) -> Since | None:

@@ -53,7 +53,9 @@ class WireFix(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class Hello(Up, frozen=True, tag="hello"):
-    """First frame of a driver: who, on what device, and how far the server had acknowledged."""
+    """First frame of a driver: who, on what device, and how far he is: the highest `seq` that he knows is durable, and
+    the newest `message` he has.
+    """
 
     token: Token
     device_id: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -111,14 +113,25 @@ class AvailabilityAction(Up, frozen=True, tag="availability"):
     state: Literal["available", "on_break", "offline"]
 
 
+class MessageAction(Up, frozen=True, tag="message"):
+    """The driver wrote to the desk, or to the customer, about a delivery he has."""
+
+    seq: Seq
+    id: ShortText
+    t: Millis
+    delivery_id: ShortText
+    text: Annotated[str, Meta(max_length=4_000)]
+    channel: Literal["desk", "customer"] = "desk"
+
+
 class Pong(Up, frozen=True, tag="pong"):
     """Answer to `ping`."""
 
     t: Millis = 0
 
 
-DriverAction = OfferReply | StatusAction | ProofRef | AvailabilityAction
-DriverUp = Hello | Fixes | OfferReply | StatusAction | ProofRef | AvailabilityAction | Pong
+DriverAction = OfferReply | StatusAction | ProofRef | AvailabilityAction | MessageAction
+DriverUp = Hello | Fixes | DriverAction | Pong
 
 # --- driver socket, down -----------------------------------------------------------------------------------------
 
@@ -169,6 +182,18 @@ class Route(Down, frozen=True, tag="route"):
     stops: list[dict[str, Any]]
 
 
+class DriverMessage(Down, frozen=True, tag="message"):
+    """Somebody wrote to the driver: the desk, or the customer. `at` is RFC 3339."""
+
+    id: str
+    delivery_id: str
+    channel: Literal["desk", "customer"]
+    sender: Literal["driver", "desk", "customer"]
+    name: str
+    text: str
+    at: str
+
+
 class Config(Down, frozen=True, tag="config"):
     """How often to sample, in milliseconds, by nearness to the next stop."""
 
@@ -198,7 +223,19 @@ class Watch(Up, frozen=True, tag="watch"):
     since: Since | None = None
 
 
-ViewerUp = Watch | Pong
+class Look(Up, frozen=True, tag="look"):
+    """What a board's screen shows: `box` is south, west, north, east; movements under `step_m` metres don't matter."""
+
+    box: tuple[
+        Annotated[float, Meta(ge=-90, le=90)],
+        Annotated[float, Meta(ge=-180, le=180)],
+        Annotated[float, Meta(ge=-90, le=90)],
+        Annotated[float, Meta(ge=-180, le=180)],
+    ]
+    step_m: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+
+
+ViewerUp = Watch | Look
 
 
 class Snapshot(Down, frozen=True, tag="snapshot"):
@@ -229,14 +266,20 @@ class Positions(Down, frozen=True, tag="positions"):
     positions: list[tuple[str, float, float, float | None, float | None, int]]
 
 
+class Closed(Down, frozen=True, tag="closed"):
+    """Last event of a stream of Server-Sent Events, which has no close code of its own."""
+
+    code: int
+
+
 class Numbers(Down, frozen=True, tag="numbers"):
     """A board's numbers, every few seconds. Latest wins: they replace `object.numbers` and are not numbered."""
 
     numbers: dict[str, Any]
 
 
-DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Route | Config | Ping
-ViewerDown = Snapshot | Delta | Resumed | Positions | Numbers | Nack | Ping
+DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Route | DriverMessage | Config | Ping
+ViewerDown = Snapshot | Delta | Resumed | Positions | Numbers | Nack | Closed
 
 # --- close codes -------------------------------------------------------------------------------------------------
 # 4000-4099: reconnect with back-off. 4100-4199: get a new token first. 4200-4299: stop, do not reconnect.
@@ -250,6 +293,19 @@ CLOSE_TAKEN_OVER: Final = 4200
 CLOSE_BAD_FRAME: Final = 4201
 CLOSE_FORBIDDEN: Final = 4202
 CLOSE_FINISHED: Final = 4203
+
+CLOSE_CODES: Final = {
+    CLOSE_GOING_AWAY: "The server is stopping, or lost touch with its store.",
+    CLOSE_TOO_SLOW: "What waits for this viewer grew past the bound.",
+    CLOSE_IDLE: "Nothing was said for too long.",
+    CLOSE_BAD_TOKEN: "The token is not known.",
+    CLOSE_EXPIRED: "The token has expired.",
+    CLOSE_TAKEN_OVER: "The same device opened another socket.",
+    CLOSE_BAD_FRAME: "A frame could not be read; a `nack` before it says why.",
+    CLOSE_FORBIDDEN: "This token may not do this.",
+    CLOSE_FINISHED: "There is nothing behind this link any more.",
+}
+"""What each code means; its range says what to do."""
 
 
 class Codec:

@@ -40,10 +40,11 @@ def exclusion(problem: Problem, promised: dict[int, int], driver_number: int, jo
     driver, job = problem.drivers[driver_number], problem.jobs[job_number]
     if job_number in promised:
         return None if promised[job_number] == driver_number else Exclusion.PROMISED_TO_ANOTHER
-    return _by_rule(driver, job) or _by_map(problem, driver, job)
+    return by_rule(driver, job) or _by_map(problem, driver, job)
 
 
-def _by_rule(driver: Driver, job: Job) -> Exclusion | None:
+def by_rule(driver: Driver, job: Job) -> Exclusion | None:
+    """Return why a driver may not do a job wherever both are; None when he may."""
     if job.pinned_to is not None:
         return None if job.pinned_to == driver.id else Exclusion.PINNED_TO_ANOTHER
     if driver.pool == "dedicated":

@@ -22,6 +22,7 @@ STACK_MAX: Final = 3
 REACH_MAX_S: Final = 3_600
 UNASSIGNED_S: Final = 12_000
 """Leaving a job open for now costs as much as delaying it by this: more than any driver in reach does."""
+OFF_NEVER_S: Final = 10**6
 NEVER: Final = 2**60
 """The price of what can't be."""
 KEPT: Final = 10**9
@@ -96,7 +97,7 @@ class Driver(msgspec.Struct, frozen=True):
     id: UUID
     place: int
     free_s: int = 0
-    off_s: int = 10**6
+    off_s: int = OFF_NEVER_S
     vehicle: int = 0
     pool: str = "shared_pool"
     business_priority: dict[UUID, int] = {}

@@ -7,7 +7,6 @@ import contextlib
 import io
 import math
 import random
-import time
 from datetime import datetime
 from typing import Any, Final
 
@@ -31,6 +30,7 @@ NOISE_M: Final = 4.0
 NOISE_MEMORY: Final = 0.9
 ACCEPTS: Final = 0.92
 IGNORES: Final = 0.03
+WRITES: Final = 0.2
 DROPOUT_PER_TICK: Final = 1 / 240
 OFFLINE_PER_TICK: Final = 1 / 300
 DUPLICATE_PER_TICK: Final = 1 / 200
@@ -71,13 +71,13 @@ class Courier:
         self._noise = (0.0, 0.0)
         self._stops: list[dict[str, Any]] = []
         self._route_version = -1
-        self._saved: list[Message] = []
         self._silent_until = 0.0
         self._offline_until = 0.0
         self._socket: asyncio.Task[None] | None = None
         self._answers: set[asyncio.Task[None]] = set()
-        device = f"sim-{access.id[-12:]}-{time.time_ns():x}"
-        self.client = DriverClient(url, access.token, device, self._hear, now_ms=clock.now_ms)
+        self.acked_fixes: list[int] = []
+        """The device time of every acknowledged fix, in milliseconds."""
+        self.client = DriverClient(url, access.token, on_message=self._hear, on_acked=self._acked, now_ms=clock.now_ms)
 
     async def live(self) -> None:
         """Go on line and work until cancelled."""
@@ -96,11 +96,10 @@ class Courier:
             await asyncio.gather(phone, return_exceptions=True)
 
     async def come_home(self) -> None:
-        """Send what is still saved and wait until all of it is acknowledged."""
+        """Wait until all that is kept is acknowledged."""
         self._silent_until = self._offline_until = 0.0
         if self._socket is None or self._socket.done():
             self._connect()
-        await self._flush()
         await self.client.all_acked()
 
     async def hang_up(self) -> None:
@@ -122,27 +121,23 @@ class Courier:
             self._ledger.error(f"driver socket refused: {refused}")
 
     async def _phone(self) -> None:
-        """Take a fix now and again; send it, save it, or miss it."""
+        """Take a fix now and again, or miss it; what is taken off line waits in the client."""
         while True:
             now = asyncio.get_running_loop().time()
             if self._faults:
                 await self._misbehave(now)
+            if now >= self._offline_until and self._socket is None:
+                self._connect()
             if now >= self._silent_until:
-                self._saved.append(self._fix())
-            if now >= self._offline_until:
-                if self._socket is None:
-                    self._connect()
-                await self._flush()
+                await self._send_fix()
             await asyncio.sleep(self._fix_every_s)
 
-    async def _flush(self) -> None:
-        if not self._saved:
-            return
-        fixes, self._saved = self._saved, []
-        if len(fixes) == 1:
-            self._ledger.fix_sent(self._access.id, fixes[0]["t"])
-        for start in range(0, len(fixes), 100):
-            await self.client.send_fixes(fixes[start : start + 100])
+    async def _send_fix(self) -> None:
+        fix = self._fix()
+        if self.client.connected.is_set():
+            self._ledger.fix_sent(self._access.id, fix["t"])
+        twice = self._faults and self._random.random() < DUPLICATE_PER_TICK
+        await self.client.send_fixes([fix, fix] if twice else [fix])
 
     async def _misbehave(self, now: float) -> None:
         if now < max(self._silent_until, self._offline_until):
@@ -156,8 +151,9 @@ class Courier:
                 self._socket.cancel()
                 await asyncio.gather(self._socket, return_exceptions=True)
                 self._socket = None
-        elif self._saved and self._random.random() < DUPLICATE_PER_TICK:
-            self._saved.append(self._saved[-1])
+
+    def _acked(self, frame: Message) -> None:
+        self.acked_fixes += [fix["t"] for fix in frame.get("fixes", ())]
 
     def _fix(self) -> Message:
         east, north = (NOISE_MEMORY * n + self._random.gauss(0, NOISE_M * (1 - NOISE_MEMORY**2)) for n in self._noise)
@@ -222,12 +218,17 @@ class Courier:
 
     async def _serve(self, stop: dict[str, Any]) -> None:
         delivery, pickup = stop["delivery_id"], stop["kind"] == "pickup"
+        if stop["kind"] == "return":
+            await self._bring_back(stop)
+            return
         if stop["status"] in ("assigned", "picked_up"):
             await self._report(delivery, "en_route_to_pickup" if pickup else "en_route_to_dropoff")
         if not await self._drive(Point(stop["lat"], stop["lng"]), delivery=delivery):
             return
         if not stop["status"].startswith("arrived"):
             await self._report(delivery, "arrived_at_pickup" if pickup else "arrived_at_dropoff")
+            if not pickup and self._random.random() < WRITES:
+                await self.client.act("message", delivery_id=delivery, channel="customer", text="I am at the door")
         until_ms = self._clock.now_ms() + round(self._random.uniform(4_000, 12_000))
         if pickup:
             until_ms = max(until_ms, to_ms(datetime.fromisoformat(stop["ready_at"])))
@@ -245,6 +246,16 @@ class Courier:
         for following in self._stops:
             if following["delivery_id"] == delivery and pickup:
                 following["status"] = "picked_up"
+
+    async def _bring_back(self, stop: dict[str, Any]) -> None:
+        """What a dispatcher gave up on goes back to its store."""
+        delivery = stop["delivery_id"]
+        if stop["status"] == "failed":
+            await self._report(delivery, "returning")
+        if await self._drive(Point(stop["lat"], stop["lng"]), delivery=delivery):
+            await self._report(delivery, "returned")
+            await self.client.all_acked()
+            self._stops = [s for s in self._stops if not _same(s, stop)]
 
     async def _drive(self, to: Point, *, delivery: str | None = None, while_idle: bool = False) -> bool:
         """Move to a place along the streets; False when the work went away, or came, meanwhile."""

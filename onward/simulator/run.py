@@ -159,7 +159,7 @@ def _report(ledger: Ledger, couriers: list[Courier], access: Access, platform: A
             rejected[reason] = rejected.get(reason, 0) + count
     return Report(
         fixes_sent=sum(courier.client.fixes_sent for courier in couriers),
-        fixes_acked=sum(len(courier.client.acked_fixes) for courier in couriers),
+        fixes_acked=sum(len(courier.acked_fixes) for courier in couriers),
         orders_placed=ledger.orders,
         deliveries_created=sum(by_status.values()),
         deliveries_delivered=by_status.get("delivered", 0),
@@ -176,7 +176,7 @@ def _report(ledger: Ledger, couriers: list[Courier], access: Access, platform: A
         rejected=rejected,
         errors=ledger.error_count,
         error_texts=ledger.errors,
-        acked={own.id: c.client.acked_fixes for own, c in zip(access.couriers, couriers, strict=True)},
+        acked={own.id: c.acked_fixes for own, c in zip(access.couriers, couriers, strict=True)},
     )
 
 

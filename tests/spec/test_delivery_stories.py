@@ -223,7 +223,7 @@ async def test_what_is_ready_later_is_planned_and_asked_for_in_time(onward: Onwa
         ready_at = datetime.now(UTC) + timedelta(minutes=10)
         await create_delivery(onward, world.rosso, ready_at=ready_at.isoformat())
         await board.sees(lambda o: o["deliveries"] and o["deliveries"][0]["planned_at"], "planned")
-        planned = board.object["deliveries"][0]["planned_at"].to_datetime()
+        planned = board.object["deliveries"][0]["planned_at"]
         assert timedelta(minutes=4) < planned - datetime.now(UTC) < timedelta(minutes=8)
         assert board.object["deliveries"][0]["reason"] is None
         assert dora.last("offer") is None

@@ -49,6 +49,17 @@ def photo(color: str = "orange") -> bytes:
     return out.getvalue()
 
 
+class Phone(DriverClient):
+    """The reference client, and the device time of every fix that was acknowledged to it."""
+
+    def __init__(self, url: str, token: str, device_id: str, hear: Callable[[Message], None]) -> None:
+        self.acked_fixes: list[int] = []
+        super().__init__(url, token, device_id, hear, on_acked=self._acked)
+
+    def _acked(self, frame: Message) -> None:
+        self.acked_fixes += [fix["t"] for fix in frame.get("fixes", ())]
+
+
 class Courier:
     """A driver with a phone."""
 
@@ -57,7 +68,7 @@ class Courier:
         self.who = who
         self.changed = asyncio.Event()
         self.messages: list[Message] = []
-        self.client = DriverClient(onward.url, who.token, device_id, self._hear)
+        self.client = Phone(onward.url, who.token, device_id, self._hear)
 
     def _hear(self, message: Message) -> None:
         self.messages.append(message)
@@ -124,18 +135,15 @@ class Watcher:
     def __init__(self, onward: Onward, token: str) -> None:
         self.changed = asyncio.Event()
         self.messages: list[Message] = []
-        self.object: dict[str, Any] = {}
         self.client = ViewerClient(onward.url, token, self._hear)
 
     def _hear(self, message: Message) -> None:
-        from tracking.streams import snapshot_after
-
         self.messages.append(message)
-        if message["type"] == "snapshot":
-            self.object = message["object"]
-        elif message["type"] == "delta":
-            self.object = snapshot_after(self.object, message["changes"])
         self.changed.set()
+
+    @property
+    def object(self) -> dict[str, Any]:
+        return self.client.object
 
     async def sees(self, condition: Callable[[dict[str, Any]], Any], what: str) -> Any:
         return await until(lambda: self.object and condition(self.object), what, self.changed)

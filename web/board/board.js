@@ -76,7 +76,7 @@ function MapArea() {
   useEffect(() => {
     let stop = () => {};
     const onPick = (id) => { if (deliveryOf(id) || driverOf(id)) pick(id); };
-    makeMap(ref.current, { onPick, onPoint: (id) => { pointed.value = id; } }).then((made) => {
+    makeMap(ref.current, { onPick, onPoint: (id) => { pointed.value = id; }, onView: link.look }).then((made) => {
       if (!made) return;
       map = made;
       stop = drawOn(made);
@@ -157,7 +157,7 @@ function Board() {
   useEffect(() => { document.title = `${name} · ${t("deliveries")}`; }, [name]);
   return html`<div class="board" data-open=${Boolean(selected.value)} data-dragging=${Boolean(drag.value)}>
     <header class="top"><h1><img src="/web/shared/icon.svg" alt=""/><span>${name}</span></h1><${Numbers}/>
-      <${LinkState} link=${link}/><a class="btn icon quiet" href="/whatif/" aria-label=${t("wi_title")} title=${t("wi_title")}><${Icon} name="replay"/></a><${ThemeSwitch}/><button class="btn icon quiet" aria-label=${t("sign_out")} title=${t("sign_out")} onClick=${signOut}><${Icon} name="out"/></button>
+      <${LinkState} link=${link}/><a class="btn icon quiet" href="/rules/" aria-label=${t("ru_title")} title=${t("ru_title")}><${Icon} name="rules"/></a><a class="btn icon quiet" href="/whatif/" aria-label=${t("wi_title")} title=${t("wi_title")}><${Icon} name="replay"/></a><${ThemeSwitch}/><button class="btn icon quiet" aria-label=${t("sign_out")} title=${t("sign_out")} onClick=${signOut}><${Icon} name="out"/></button>
       <p class="sr">${t("keys_hint")}</p></header>
     <${Alerts} pick=${pick}/><${List} pick=${pick}/><${MapArea}/><${Panel} pick=${pick}/><${Tray}/><${Undo}/><${Ghost}/><${Assigning}/><${Results}/>
     <div class="sr" role="status" aria-live="polite">${said}</div></div>`;

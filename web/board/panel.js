@@ -8,8 +8,11 @@ import { token } from "../shared/session.js";
 import { DriverMark, Icon, Timeline, api, html, now } from "../shared/ui.js";
 import { filters } from "./filters.js";
 import { ask, relieve } from "./give.js";
+import { Phones } from "./phones.js";
 import { StatusBadge, reasonOf, whoHasIt } from "./list.js";
 import { DONE, SEEKING, atRisk, board, colors, deliveryOf, driverOf, late_s, movable, pickedUp, positionOf, said, selected } from "./state.js";
+import { Suggestions } from "./suggest.js";
+import { Thread } from "./thread.js";
 import { Why } from "./why.js";
 
 // Before the pickup a delivery is canceled; with food aboard it can only be given up.
@@ -39,8 +42,9 @@ function Head({ title, children, pick }) {
 function Times({ d }) {
   const late = late_s(d), tone = late ? "bad" : atRisk(d) ? "warn" : "";
   const hint = late ? t("late_hint", { time: duration(Math.max(60, late)) }) : atRisk(d) && !SEEKING.has(d.status) ? t("at_risk_hint") : "";
+  const told = late > 0 && d.delay_told_s ? t("delay_told", { time: duration(Math.max(60, d.delay_told_s)) }) : "";
   return html`<dl class="times"><div class=${tone}><dt>${t("arrives")}</dt><dd class="num">${d.eta ? range(d.eta.dropoff) : "–"}</dd></div>
-    <div><dt>${t("promised")}</dt><dd class="num">${time(d.promised_at) || "–"}</dd></div></dl>${hint && html`<p class=${`hint ${tone}`}>${hint}</p>`}`;
+    <div><dt>${t("promised")}</dt><dd class="num">${time(d.promised_at) || "–"}</dd></div></dl>${hint && html`<p class=${`hint ${tone}`}>${hint}${told && ` · ${told}`}</p>`}`;
 }
 function DeliveryPanel({ d, pick }) {
   const driver = d.driver_id && driverOf(d.driver_id), open = !DONE.has(d.status);
@@ -59,10 +63,12 @@ function DeliveryPanel({ d, pick }) {
       ${d.pinned_driver_id && html`<p class="soft">${t("pinned_to", { name: driverOf(d.pinned_driver_id)?.name ?? t("a_pool_driver") })}</p>`}</div>
     <dl class="facts"><dt>${t("items")}</dt><dd>${d.items || "–"}</dd><dt>${t("fee")}</dt><dd class="num">${money(d.fee_minor, d.currency)}${d.attempts > 1 ? ` · ${t("attempts", { n: d.attempts })}` : ""}</dd></dl>
     <div class="actions"><a class="btn" href=${d.tracking_url} target="_blank" rel="noopener">${t("tracking_page")}<${Icon} name="away"/></a>
+      ${d.status === "delivered" && html`<a class="btn" href=${`/trip/?delivery=${d.id}`}><${Icon} name="play"/>${t("tr_replay")}</a>`}
       ${movable(d) && html`<button class="btn" aria-keyshortcuts="a" onClick=${() => ask([d.id])}>${t("assign")}</button>`}
       ${mayCancel && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("cancel")}</button>`}
       ${mayFail && html`<button class="btn danger" onClick=${() => { cancelling.value = d.id; }}>${t("fail")}</button>`}</div>
-    <${Why} d=${d}/>
+    <${Thread} d=${d} key=${d.id}/>
+    ${d.unassigned_reason?.code === "manual" && d.status === "pending" && !d.pinned_driver_id ? html`<${Suggestions} d=${d}/>` : html`<${Why} d=${d}/>`}
     <section><h3>${t("timeline")}</h3><${Timeline} steps=${d.timeline} prefix="h_"/></section>
     ${cancelling.value === d.id && html`<${CancelDialog} d=${d} close=${() => { cancelling.value = null; }}/>`}`;
 }
@@ -75,7 +81,8 @@ function DriverPanel({ driver, pick }) {
     <section><h3>${t("carries")}</h3>${driver.delivery_ids.length ? html`<ul class="carried">${driver.delivery_ids.map(deliveryOf).filter(Boolean).map((d) => html`
       <li key=${d.id}><button class="card" onClick=${() => pick(d.id)}><span><b>${d.dropoff.address}</b><small>${d.short_code} · ${d.business_name}</small></span><${StatusBadge} d=${d}/></button></li>`)}</ul>` : html`<p class="soft">${t("nothing")}</p>`}
       <div class="actions">${some && html`<button class="btn" onClick=${() => relieve(driver)}>${t("relieve")}</button>`}
-        ${driver.delivery_ids.length > 0 && html`<button class="btn" onClick=${() => { filters.driver.value = driver.id; }}>${t("only_his")}</button>`}</div></section>`;
+        ${driver.delivery_ids.length > 0 && html`<button class="btn" onClick=${() => { filters.driver.value = driver.id; }}>${t("only_his")}</button>`}</div></section>
+    <${Phones} driver=${driver}/>`;
 }
 export function Panel({ pick }) {
   const id = selected.value, d = id && deliveryOf(id), driver = id && driverOf(id);

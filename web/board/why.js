@@ -31,9 +31,14 @@ function against(other, chosen) {
   const dearer = Object.keys(other.terms).map((term) => [term, other.terms[term] - (chosen.terms[term] ?? 0)]).sort((a, b) => b[1] - a[1])[0];
   return dearer?.[1] > 0 ? t(has(`why_${dearer[0]}`) ? `why_${dearer[0]}` : `t_${dearer[0]}`) : "";
 }
-// What was chosen, in one sentence: when at the store, and what for.
+// What was chosen, in a sentence or two: between which stops, or when at the store, and with what else.
 function chosenWords(last) {
-  const ride = t("chosen_there", { name: last.driver_name ?? "", time: duration(last.to_pickup_s) });
+  const name = last.driver_name ?? t("a_pool_driver");
+  if (last.on_the_way) return t("detour", { name });
+  return last.together ? `${rideWords(last, name)} ${t("together", { n: last.together })}` : rideWords(last, name);
+}
+function rideWords(last, name) {
+  const ride = t("chosen_there", { name, time: duration(last.to_pickup_s) });
   return last.free_s > WORTH_TELLING_S ? t("chosen_after", { ride, time: duration(last.free_s) }) : `${ride}.`;
 }
 export function Why({ d }) {

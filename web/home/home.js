@@ -2,6 +2,7 @@
 import { Icon, ThemeSwitch, api, html, render, signal } from "../shared/ui.js";
 import { t } from "../shared/messages.js";
 import { keep, token } from "../shared/session.js";
+import { keepAccount } from "../driver/account.js";
 
 const wrong = signal(""), busy = signal(false);
 async function signIn(event) {
@@ -11,8 +12,9 @@ async function signIn(event) {
   wrong.value = "";
   try {
     const session = await api(null, "/auth/login", { method: "POST", body: { email: fields.get("email"), password: fields.get("password") } });
-    keep(session.token);
-    location.href = "/board/";
+    const drives = Boolean(session.principal.driver_id);
+    if (drives) keepAccount(session); else keep(session.token);
+    location.href = drives ? "/driver/" : "/board/";
   } catch (error) {
     busy.value = false;
     wrong.value = error.problem?.code === "bad_credentials" ? t("sign_in_failed") : error.message;
@@ -28,6 +30,7 @@ function Door() {
     <label class="field">${t("password")}<input name="password" type="password" autocomplete="current-password" required aria-describedby=${described}/></label>
     <p id="wrong" role="alert">${wrong.value}</p>
     <button class="btn main" disabled=${busy.value}>${t("sign_in")}<${Icon} name="away"/></button>
+    <a href="/driver/">${t("driver_app")}</a>
   </form></main>`;
 }
 if (token) location.replace("/board/");

@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 let skew_ms = 0;
 export const serverNow = () => Date.now() + skew_ms;
 export function hearServerTime(at) {
-  skew_ms = Date.parse(at) - Date.now() || 0;
+  skew_ms = new Date(at) - Date.now() || 0;
   now.value = serverNow();
 }
 // Ticks once a second for everything that says "waiting 2 min".

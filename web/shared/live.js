@@ -20,7 +20,7 @@ export function afterClose(code) {
 export function watch(token, { poll, onFacts = () => {} }) {
   const view = signal(null), facts = signal(null), numbers = signal(null), state = signal("connecting"), lostAt = signal(null);
   let waiting = [], moved = new Map(), planned = 0;
-  let since = null, backoff_ms = BACKOFF_MIN_MS, failures = 0, socket = null, timer = 0, stopped = false;
+  let screen = null, since = null, backoff_ms = BACKOFF_MIN_MS, failures = 0, socket = null, timer = 0, stopped = false;
 
   const take = (frame) => {
     const before = view.value;
@@ -72,10 +72,12 @@ export function watch(token, { poll, onFacts = () => {} }) {
     if (stopped || socket?.readyState <= WebSocket.OPEN) return;
     let opened = false;
     socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws/live`, SUBPROTOCOL);
-    socket.onopen = () => socket.send(JSON.stringify({ type: "watch", token, ...(since ? { since } : {}) }));
+    socket.onopen = () => {
+      socket.send(JSON.stringify({ type: "watch", token, ...(since ? { since } : {}) }));
+      if (screen) socket.send(JSON.stringify(screen));
+    };
     socket.onmessage = (event) => {
       const frame = JSON.parse(event.data);
-      if (frame.type === "ping") { socket.send(JSON.stringify({ type: "pong", t: frame.t })); return; }
       if (frame.type === "nack") return;
       if (frame.type === "numbers") { numbers.value = frame.numbers; return; }
       if (frame.type === "snapshot" || frame.type === "resumed") {
@@ -98,5 +100,10 @@ export function watch(token, { poll, onFacts = () => {} }) {
   open();
   addEventListener("offline", () => { if (!stopped) { lose(); socket.close(); } });
   addEventListener("online", () => { backoff_ms = BACKOFF_MIN_MS; again(); });
-  return { view, facts, numbers, state, lostAt, close: () => { stop("ended"); socket.close(); } };
+  // What the screen shows of the map, { box: [south, west, north, east], step_m }: positions come of what can be seen there.
+  const look = (seen) => {
+    screen = { type: "look", ...seen };
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(screen));
+  };
+  return { view, facts, numbers, state, lostAt, look, close: () => { stop("ended"); socket.close(); } };
 }

@@ -9,14 +9,14 @@ import { theme } from "./theme.js";
 
 export const SILENT_MS = 60_000;
 export const isSilent = (driver, now) => Boolean(driver.position) && now - driver.position.t > SILENT_MS;
-const FRAME_MS = 33, RECHECK_MS = 1000, CROWD_MS = 250, MARKS_MAX = 400, TOUCH_PX = 14, ZOOM_MAX = 19, FIT_ZOOM_MAX = 16, FIT_MS = 700;
+const FRAME_MS = 33, RECHECK_MS = 1000, CROWD_MS = 250, MARKS_MAX = 400, TOUCH_PX = 14, ZOOM_MAX = 19, FIT_ZOOM_MAX = 16, FIT_MS = 700, EQUATOR_M = 40_075_017, TILE_PX = 512, STEP_PX = 2;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const collection = (features) => ({ type: "FeatureCollection", features });
 const point = (lng, lat, properties) => ({ type: "Feature", geometry: { type: "Point", coordinates: [lng, lat] }, properties });
 
 // Makes the map inside `container` and returns its handle, or null where it can't be drawn (it says so in the container).
 // `onPick(id)`: a driver or place was clicked. `onPoint(id or null)`: the pointer is on it. `onTap({lat, lng})`: anything was, or Enter chose the middle. `fallback`: the words without a map.
-export async function makeMap(container, { onPick = null, onPoint = null, onTap = null, fallback = t("no_map"), padding = 50 } = {}) {
+export async function makeMap(container, { onPick = null, onPoint = null, onTap = null, onView = null, fallback = t("no_map"), padding = 50 } = {}) {
   const say = (text) => { container.dataset.map = "none"; container.textContent = text; return null; };
   if (!document.createElement("canvas").getContext("webgl2")) return say(fallback);
   const info = await fetch("/map/info.json").then((reply) => reply.json()).catch(() => ({ available: false }));
@@ -35,7 +35,7 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
   map.addControl(new maplibre.AttributionControl({ compact: false }), "bottom-right");
   map.addControl(new maplibre.NavigationControl({ showCompass: false }), "bottom-right");
 
-  const data = { drivers: [], places: [], line: [], area: [] }, glides = new Map();
+  const data = { drivers: [], places: [], line: [], area: [], track: [] }, glides = new Map();
   let dirty = true, drawn_at = 0, ready = false, gone = false, inside = null, crowded = false;
   const show = (name, features) => map.getSource(name)?.setData(collection(features));
   // Marks are drawn when first needed, before the feature that wears them is shown.
@@ -54,15 +54,26 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
     show("places", data.places);
     show("line", data.line);
     show("area", data.area);
+    show("track", data.track);
   });
   map.on("move", () => { inside = null; dirty = true; });
+  const around = () => {
+    const box = map.getBounds(), x = (box.getEast() - box.getWest()) / 4, y = (box.getNorth() - box.getSouth()) / 4;
+    return [box.getWest() - x, box.getSouth() - y, box.getEast() + x, box.getNorth() + y];
+  };
+
+  if (onView) {
+    const tell = () => {
+      const [west, south, east, north] = around(), meters_per_px = (EQUATOR_M * Math.cos((map.getCenter().lat * Math.PI) / 180)) / (TILE_PX * 2 ** map.getZoom());
+      onView({ box: [Math.max(-90, south), Math.max(-180, west), Math.min(90, north), Math.min(180, east)], step_m: STEP_PX * meters_per_px });
+    };
+    map.on("moveend", tell);
+    tell();
+  }
 
   // Who can be seen, and a little around: only these are worth drawing, and when they are too many they are drawn as crowds.
   const seen = () => {
-    if (!inside) {
-      const box = map.getBounds(), x = (box.getEast() - box.getWest()) / 4, y = (box.getNorth() - box.getSouth()) / 4;
-      inside = [box.getWest() - x, box.getSouth() - y, box.getEast() + x, box.getNorth() + y];
-    }
+    inside ??= around();
     const [west, south, east, north] = inside;
     return data.drivers.filter(({ position: { lat, lng } }) => west <= lng && lng <= east && south <= lat && lat <= north);
   };
@@ -118,12 +129,13 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
 
   return {
     // Drivers: { id, position, state } and, if wanted, `selected`, `dim`, or an `icon` of marks.js instead of the state's.
-    drivers(list) {
+    // `still`: they are put there, they do not glide.
+    drivers(list, still = false) {
       const at = performance.now();
       data.drivers = list.filter((driver) => driver.position);
       for (const { id, position } of data.drivers) {
         const old = glides.get(id);
-        if (!old || old.to.lat !== position.lat || old.to.lng !== position.lng || old.t !== position.t) glides.set(id, glideTo(old, position, at, calm.matches));
+        if (!old || old.to.lat !== position.lat || old.to.lng !== position.lng || old.t !== position.t) glides.set(id, glideTo(old, position, at, still || calm.matches));
       }
       dirty = true;
     },
@@ -138,12 +150,26 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
       data.line = [[beside, true], [points, false]].filter(([way]) => way.length > 1).map(([way, plain]) => feature(way, plain));
       show("line", data.line);
     },
+    // A way in parts of different colours: [{ points, color }].
+    track(parts) {
+      data.track = parts.map(({ points, color }) => ({ type: "Feature", properties: { color }, geometry: { type: "LineString", coordinates: points.map((place) => [place.lng, place.lat]) } }));
+      show("track", data.track);
+    },
     // A rectangle [west, south, east, north], or null.
     area(box) {
       const [west, south, east, north] = box ?? [];
       const coordinates = [[[west, south], [east, south], [east, north], [west, north], [west, south]]];
-      data.area = box ? [{ type: "Feature", geometry: { type: "Polygon", coordinates }, properties: {} }] : [];
+      this.shapes(box ? [{ type: "Polygon", coordinates }] : []);
+    },
+    // Areas as GeoJSON geometries.
+    shapes(list) {
+      data.area = list.map((geometry) => ({ type: "Feature", geometry, properties: {} }));
       show("area", data.area);
+    },
+    // Ways of several colours: { points, color }.
+    ways(list) {
+      data.line = list.map(({ points, color }) => ({ type: "Feature", properties: { plain: false, color }, geometry: { type: "LineString", coordinates: points.map((place) => [place.lng, place.lat]) } }));
+      show("line", data.line);
     },
     // What is drawn at a point of the window: the id of a driver or place, or null; fingers are broad.
     at(x, y) {
@@ -192,7 +218,7 @@ function stylesheet(href) {
 
 // Our sources and layers over whatever base style: the edge of the map, the line, stores and doors, drivers on top.
 function dress(map, colors, info) {
-  for (const name of ["area", "line", "places", "drivers"]) map.addSource(name, { type: "geojson", data: collection([]) });
+  for (const name of ["area", "line", "track", "places", "drivers"]) map.addSource(name, { type: "geojson", data: collection([]) });
   if (info.bounds && !info.style_url) edge(map, colors, info.bounds);
   const isDoor = ["==", ["get", "kind"], "door"], chosen = ["==", ["get", "selected"], true];
   const text = { "text-color": colors.text, "text-halo-color": colors.halo, "text-halo-width": 1.8 };
@@ -205,7 +231,10 @@ function dress(map, colors, info) {
   map.addLayer({ id: "way-beside", type: "line", source: "line", filter: ["get", "plain"], layout: { "line-cap": "round", "line-join": "round" },
     paint: { "line-color": colors.text, "line-width": 2, "line-opacity": 0.75 } });
   map.addLayer({ id: "way", type: "line", source: "line", filter: ["!", ["get", "plain"]], layout: { "line-cap": "round", "line-join": "round" },
-    paint: { "line-color": colors.line, "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
+    paint: { "line-color": ["coalesce", ["get", "color"], colors.line], "line-width": 3.5, "line-dasharray": [0.2, 1.9] } });
+  const round = { "line-cap": "round", "line-join": "round" };
+  map.addLayer({ id: "track-edge", type: "line", source: "track", layout: round, paint: { "line-color": colors.halo, "line-width": 8, "line-opacity": 0.9 } });
+  map.addLayer({ id: "track", type: "line", source: "track", layout: round, paint: { "line-color": ["get", "color"], "line-width": 5 } });
   map.addLayer({ id: "doors", type: "circle", source: "places", filter: ["all", isDoor, ["!", chosen]],
     paint: { "circle-radius": 4.5, "circle-color": ["get", "color"], "circle-stroke-width": 2, "circle-stroke-color": colors.halo } });
   map.addLayer({ id: "places", type: "symbol", source: "places", filter: ["any", ["!", isDoor], chosen],

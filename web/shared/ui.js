@@ -15,8 +15,10 @@ const STROKES = {
   moon: "M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5Z", out: "M14 4H5v16h9M10 12h11m-4-4 4 4-4 4", away: "M7 17 17 7M8 7h9v9",
   search: "M16.5 16.5 21 21M18 11a7 7 0 1 1-14 0 7 7 0 0 1 14 0Z", check: "m5 12.5 4.5 4.5L19 7.5", plus: "M12 5v14M5 12h14", minus: "M5 12h14",
   note: "M5 4h14v12l-4 4H5V4Zm4 5h6m-6 4h3", cash: "M3 7h18v10H3V7Zm9 7.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5Z", down: "m6 9 6 6 6-6", replay: "M4 5v5h5M4.6 10a8 8 0 1 1-.4 4",
+  camera: "M4 8h3l2-3h6l2 3h3v11H4V8Zm8 8a3.2 3.2 0 1 0 0-6.4 3.2 3.2 0 0 0 0 6.4Z",
+  play: "M7 4.5v15l12-7.5-12-7.5Z", pause: "M8 5v14M16 5v14", phone: "M8 2.5h8v19H8v-19Zm3 16h2",
   alert: "M12 4 2.5 20h19L12 4Zm0 6v5m0 2.4v.1",
-  funnel: "M4 5h16l-6 7.5V19l-4 1.5v-8Z", frame: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4",
+  funnel: "M4 5h16l-6 7.5V19l-4 1.5v-8Z", rules: "M4 7h9m6 0h1M4 17h1m6 0h9M16 7a1.5 1.5 0 1 1-3 0 1.5 1.5 0 0 1 3 0ZM8 17a1.5 1.5 0 1 1-3 0 1.5 1.5 0 0 1 3 0Z", frame: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4",
 };
 export function Icon({ name }) {
   return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${STROKES[name]}/></svg>`;
@@ -72,8 +74,11 @@ export async function api(token, path, { body, headers, ...options } = {}) {
       headers: { ...(token && { Authorization: `Bearer ${token}` }), ...(body && { "Content-Type": "application/json" }), ...headers },
     });
   } catch { throw new Error(t("no_network")); }
-  const answer = reply.status === 204 ? null : await reply.json().catch(() => ({}));
+  const answer = reply.status === 204 ? {} : await reply.json().catch(() => ({}));
   const words = answer.code === "validation_failed" ? t("wrong_form") : answer.detail || answer.title || reply.statusText;
   if (!reply.ok) throw Object.assign(new Error(words), { problem: answer });
   return answer;
 }
+
+// A key for one request: sent again with it, it is done once.
+export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

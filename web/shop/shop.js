@@ -4,7 +4,7 @@ import { computed, effect } from "@preact/signals";
 import { money } from "../shared/format.js";
 import { makeMap } from "../shared/map.js";
 import { t } from "../shared/messages.js";
-import { Empty, Field, Icon, ThemeSwitch, api, html, render, signal, wear } from "../shared/ui.js";
+import { Empty, Field, Icon, ThemeSwitch, api, html, newKey, render, signal, wear } from "../shared/ui.js";
 
 const ROAD_FACTOR = 1.4, EARTH_M = 6_371_000, PAGE = 100;
 const subdomain = new URLSearchParams(location.search).get("s") ?? "";
@@ -49,7 +49,6 @@ const fee = computed(() => {
 
 // One key per order as written: sending the same again can't order twice, and a corrected order is another one.
 let sent = { text: "", key: "" };
-const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 function blame(form, problem) {
   const names = (problem?.errors ?? []).map((error) => FIELD_OF[error.field]).filter(Boolean);
   faults.value = Object.fromEntries(names.map((name) => [name, t(`wrong_${name}`)]));

@@ -5,7 +5,8 @@ import { meters, money, range, time } from "../shared/format.js";
 import { watch } from "../shared/live.js";
 import { isSilent, makeMap } from "../shared/map.js";
 import { t } from "../shared/messages.js";
-import { Empty, Icon, LinkState, ThemeSwitch, Timeline, html, now, render, signal, wear } from "../shared/ui.js";
+import { Talk } from "../shared/talk.js";
+import { Empty, Icon, LinkState, ThemeSwitch, Timeline, api, html, now, render, signal, wear } from "../shared/ui.js";
 
 const STEPS = [
   ["step_kitchen", ["placed", "accepted", "preparing", "ready", "pending", "offered", "assigned", "en_route_to_pickup", "arrived_at_pickup"]],
@@ -77,11 +78,13 @@ function When({ v }) {
   if (ARRIVED.has(v.status)) return html`<p class="when num">${t("delivered_at", { time: time(v.timeline.at(-1)?.at) })}</p>`;
   if (ENDED.has(v.status)) return v.reason ? html`<p>${v.reason}</p>` : null;
   if (v.status === "arrived_at_dropoff") return null;
+  const delayed = v.delayed && html`<p class="delayed">${t("delayed", { time: time(v.promised_at) })}</p>`;
+  if (!v.eta && delayed) return delayed;
   if (!v.eta) return v.promised_at ? html`<p class="when num"><small>${t("arriving_about")}</small> ${time(v.promised_at)}</p>` : null;
   const [soon, late] = [v.eta.p50, v.eta.p90].map((at) => Math.round((Date.parse(at) - now.value) / 60_000));
   if (late < CLOSE_MIN) return html`<p class="when"><small>${t("arriving")}</small> ${t("any_minute")}</p>`;
   const minutes = late - soon < CLOSE_MIN ? `${late}` : `${Math.max(1, soon)}–${late}`;
-  return html`<p class="when num"><small>${t("arriving")}</small> ${late - soon < CLOSE_MIN ? time(v.eta.p90) : range(v.eta)}</p><p class="num">${t("arriving_in", { range: minutes })}</p>`;
+  return html`<p class="when num"><small>${t("arriving")}</small> ${late - soon < CLOSE_MIN ? time(v.eta.p90) : range(v.eta)}</p><p class="num">${t("arriving_in", { range: minutes })}</p>${delayed}`;
 }
 function Progress({ v }) {
   const reached = STEPS.findIndex(([, statuses]) => statuses.includes(v.status));
@@ -111,6 +114,13 @@ function Bill({ order }) {
     <${Line} name=${t("total")} minor=${order.total_minor} tone="sum"/></dl>
     ${order.payment === "cash" && html`<p class="note"><${Icon} name="cash"/><span>${t("pay_cash")}</span></p>`}</section>`;
 }
+// Between the door and the courier, with no number shown to either.
+function Messages({ v }) {
+  const open = v.may_write && !ENDED.has(v.status), written = v.messages ?? [];
+  if (!open && !written.length) return null;
+  const send = (text, key) => api(token, "/track/messages", { method: "POST", headers: { "Idempotency-Key": key }, body: { text } });
+  return html`<section><h2>${t("messages")}</h2><${Talk} items=${written} mine="customer" label=${t("write_courier")} empty=${t("write_courier_hint")} send=${open ? send : null}/></section>`;
+}
 function Track() {
   const state = link?.state.value, v = view.value;
   if (!link || (!v && (state === "refused" || state === "ended"))) return html`<${Empty} as="main" title=${t("link_wrong")} hint=${t("link_wrong_hint")}/>`;
@@ -120,6 +130,7 @@ function Track() {
     <div class="head"><b>${v.business.name}</b><span class="code" title=${t("code")}>${v.short_code}</span><span class="grow"></span><${LinkState} link=${link}/><${ThemeSwitch}/></div>
     <div class="big" aria-live="polite" data-over=${ENDED.has(v.status) && !ARRIVED.has(v.status)}><h1>${t(`s_${v.status}`)}</h1><${When} v=${v}/></div>
     <${Progress} v=${v}/><${Courier} v=${v}/><p class="sr" role="status"><${MapInWords}/></p>
+    <${Messages} v=${v}/>
     ${proof.value && html`<section><h2>${t("proof")}</h2><img class="proof" src=${proof.value} alt=${t("proof")}/></section>`}
     ${!ENDED.has(v.status) && html`<${Way} v=${v}/>`}
     ${v.order && html`<${Bill} order=${v.order}/>`}

@@ -1,5 +1,6 @@
 // What the page asks and what it was answered: the day, what is to be otherwise, how far it is, the three days in figures.
 import { computed, signal } from "@preact/signals";
+import { askLines } from "../shared/lines.js";
 import { t } from "../shared/messages.js";
 import { token } from "../shared/session.js";
 import { api } from "../shared/ui.js";
@@ -39,13 +40,8 @@ export async function play(event) {
   wrong.value = "";
   progress.value = { phase: "baseline", share: 0 };
   try {
-    const reply = await fetch("/api/v1/dispatch/what-if", {
-      method: "POST", headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
-      body: JSON.stringify({ date: day.value, change: change.value, ...(business.value && { business_id: business.value }) }),
-    });
-    if (!reply.ok) throw await reply.json();
-    for await (const line of lines(reply.body)) {
-      if (line.problem) throw line.problem;
+    const body = { date: day.value, change: change.value, ...(business.value && { business_id: business.value }) };
+    for await (const line of askLines(token, "/dispatch/what-if", body)) {
       if (line.progress) progress.value = line.progress;
       if (line.result) answer(line.result);
     }
@@ -59,15 +55,4 @@ function answer(result) {
   if (!business.value) businesses.value = result.businesses;
   if (result.paths.some((one) => one.driver_id === driver.value)) return;
   driver.value = (result.paths.find((one) => one.baseline.length && one.alternative.length) ?? result.paths[0]).driver_id;
-}
-async function* lines(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    const parts = (rest + (value ?? "")).split("\n");
-    rest = parts.pop();
-    for (const part of parts) if (part) yield JSON.parse(part);
-    if (done) return;
-  }
 }

@@ -104,6 +104,6 @@ function Content() {
 }
 function Page() {
   useEffect(() => { document.title = `${t("wi_title")} · onward`; load(); }, []);
-  return html`<header class="top"><a class="btn quiet" href="/board/"><img src="/web/shared/icon.svg" alt=""/><span>${t("wi_board")}</span></a><h1>${t("wi_title")}</h1><${ThemeSwitch}/></header><${Content}/>`;
+  return html`<header class="top"><a class="btn quiet" href="/board/" aria-label=${t("wi_board")}><img src="/web/shared/icon.svg" alt=""/><span>${t("wi_board")}</span></a><h1>${t("wi_title")}</h1><${ThemeSwitch}/></header><${Content}/>`;
 }
 render(html`<${Page}/>`, document.getElementById("app"));

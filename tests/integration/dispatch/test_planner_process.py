@@ -45,3 +45,17 @@ async def test_a_process_that_died_idle_is_replaced() -> None:
         assert after == before
     finally:
         planner.close()
+
+
+async def test_legs_that_follow_on_one_another_take_as_long_as_each_alone() -> None:
+    """A route is one question to the provider; the answer has a figure for each leg, in order, and says whose it is."""
+    a, b, c = Point(60.17, 24.94), Point(60.18, 24.95), Point(60.16, 24.99)
+    legs = [(a, b, Vehicle.BICYCLE), (b, c, Vehicle.BICYCLE), (c, a, Vehicle.CAR), (b, a, Vehicle.CAR)]
+    planner = Planner(TravelFactory(None))
+    try:
+        together = await planner.leg_seconds(legs)
+        alone = [(await planner.leg_seconds([leg])).seconds[0] for leg in legs]
+    finally:
+        planner.close()
+    assert together.seconds == alone
+    assert together.source == "crow_flies"

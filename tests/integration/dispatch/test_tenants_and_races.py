@@ -167,9 +167,7 @@ async def test_an_action_sent_again_answers_the_same_and_changes_nothing(onward:
         delivery = await create_delivery(onward, world.verde)
         await driver.answers(await driver.is_offered(), "accept")
         for _ in range(2):
-            await driver.client._keep(
-                {"type": "status", "id": "same", "t": 1, "delivery_id": delivery["id"], "status": "delivered"}
-            )
+            await driver.client.act("status", id="same", t=1, delivery_id=delivery["id"], status="delivered")
         await driver.client.all_acked()
         assert [nack["code"] for nack in driver.client.nacks] == ["illegal_transition"] * 2
     async with onward.installation.db.platform_tx(Reason.ADMIN) as con:

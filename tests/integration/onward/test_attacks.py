@@ -23,10 +23,10 @@ from tenancy import service
 from tests.support.people import DEADLINE_S, courier, create_delivery, photo, tracking_token, watcher
 from tests.support.server import Onward, start_onward
 from tests.support.world import NO_PASSWORD
+from tracking.groups import Outlet
 from tracking.history import HistoryWriter
-from tracking.streams import Outlet
 from tracking.viewers import EventStreamOutlet, SocketOutlet
-from tracking.wire import JSON_SUBPROTOCOL, VIEWER_CODECS
+from tracking.wire import CLOSE_TOO_SLOW, JSON_SUBPROTOCOL, VIEWER_CODECS
 
 DEEP = "[" * 50_000 + "]" * 50_000
 
@@ -143,12 +143,13 @@ async def test_a_viewer_who_never_reads_is_cut_off(aiohttp_server: Any, where: s
         if where == "events":
             answer = web.StreamResponse()
             await answer.prepare(request)
-            outlet: Outlet = EventStreamOutlet(request, answer)
+            outlet: Outlet = EventStreamOutlet(request.transport, chunked=True)
         else:
             answer = ws = web.WebSocketResponse()
             await ws.prepare(request)
-            outlet = SocketOutlet(request, ws, VIEWER_CODECS[JSON_SUBPROTOCOL])
-        await outlet.send(b"x" * 32_000_000)
+            outlet = SocketOutlet(request.transport, ws, VIEWER_CODECS[JSON_SUBPROTOCOL])
+        outlet.write(b"x" * 32_000_000)
+        await outlet.close(CLOSE_TOO_SLOW)
         left.append(outlet.buffered_bytes())
         done.set()
         return answer
@@ -230,7 +231,7 @@ async def test_an_odd_since_gets_a_snapshot(onward: Onward, since: str) -> None:
     """Where to go on can't be told from it, so the whole object comes."""
     async with onward.http.get("/live", params={"since": since}, headers=onward.as_(onward.world.admin_token)) as reply:
         assert reply.status == 200
-        assert b'"type":"snapshot"' in await reply.content.readline()
+        assert b'"type":"snapshot"' in await anext(line async for line in reply.content if line.startswith(b"data:"))
 
 
 async def test_a_delivery_for_a_far_future_is_refused_in_words(onward: Onward) -> None:

@@ -170,6 +170,22 @@ async def test_a_second_socket_of_a_device_takes_over_and_the_first_is_told_to_s
         assert message.data == 4200
 
 
+async def test_a_hello_that_was_held_up_on_the_way_does_not_close_the_newer_socket(onward: Onward) -> None:
+    """By the device's own clock it was said earlier: a phone that came back is not told to stay away."""
+    hello = {"type": "hello", "token": onward.world.pool[0].token, "device_id": "same"}
+    async with (
+        onward.http.ws_connect("/ws/driver", protocols=["onward.v1.json"]) as newer,
+        onward.http.ws_connect("/ws/driver", protocols=["onward.v1.json"]) as older,
+    ):
+        for ws, clock_ms in ((newer, 2_000), (older, 1_000)):
+            await ws.send_json({**hello, "clock_ms": clock_ms})
+            assert (await ws.receive_json())["type"] == "welcome"
+        await newer.send_json({"type": "fixes", "seq": 1, "fixes": [fix()]})
+        while (message := await newer.receive_json())["type"] != "ack":
+            pass
+        assert message["seq"] == 1
+
+
 async def test_both_encodings_say_the_same(onward: Onward) -> None:
     """JSON for people, MessagePack for apps."""
     hello = {"type": "hello", "token": onward.world.pool[0].token, "device_id": "x"}
@@ -233,8 +249,8 @@ async def test_a_text_that_cannot_be_kept_stops_neither_the_batch_nor_the_socket
     """A NUL in a source or an action id, an absurd time: the neighbour's history goes on, the socket too."""
     async with courier(onward, onward.world.pool[0]) as odd, courier(onward, onward.world.pool[1]) as neighbour:
         await odd.client.send_fixes([fix(src="a\0b")])
-        await odd.client._keep({"type": "availability", "id": "x\0", "t": 1, "state": "available"})
-        await odd.client._keep({"type": "availability", "id": "y", "t": 2**53, "state": "available"})
+        await odd.client.act("availability", id="x\0", t=1, state="available")
+        await odd.client.act("availability", id="y", t=2**53, state="available")
         await odd.client.all_acked()
         await neighbour.is_at(60.17, 24.94)
         assert [nack["code"] for nack in odd.client.nacks] == ["validation_failed"]

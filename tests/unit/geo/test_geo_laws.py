@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from geo.cells import cell_of, disk
 from geo.distance import bearing_deg, destination, meters_between, meters_matrix
 from geo.eta import Leg, eta_chain, shown_range
-from geo.fence import Fence, FenceEvent, FenceFix, FenceState, step
+from geo.fence import Fence, FenceEvent, FenceFix, FenceState, observe
 from geo.path import Walk, length_m
 from geo.point import Point, as_array
 from geo.streets import StreetArrays, StreetGraph, StreetTimes
@@ -59,28 +60,56 @@ def fixes(*meters: float, speed: float = 1.0, every_ms: int = 5_000) -> list[Fen
 
 
 def fired(seen: list[FenceFix]) -> list[FenceEvent]:
-    state, events = FenceState(), []
-    for fix in seen:
-        state, event = step(state, Fence(HERE), fix)
-        events += [event] if event else []
-    return events
+    state = FenceState()
+    return [event for fix in seen for event, _ in observe(state, Fence(HERE), [fix])]
 
 
-def test_an_arrival_is_told_once_and_leaving_needs_distance_and_time() -> None:
+def test_an_arrival_is_told_once_and_leaving_needs_distance() -> None:
     """Approach, arrive, wander at the edge, leave."""
-    seen = fixes(250, 40, 30, 20, 70, 30, *([200] * 8))
-    assert fired(seen) == [FenceEvent.APPROACHING, FenceEvent.ARRIVED, FenceEvent.LEFT]
+    seen = fixes(250, 40, 30, 20, 70, 30, 200, 400, 500)
+    assert fired(seen) == [FenceEvent.APPROACHED, FenceEvent.ARRIVED, FenceEvent.LEFT]
 
 
 def test_driving_by_is_no_arrival() -> None:
     """Fast through the circle."""
-    assert fired(fixes(100, 40, 10, 50, 120, speed=12.0)) == [FenceEvent.APPROACHING]
+    assert fired(fixes(100, 40, 10, 50, 120, speed=12.0)) == [FenceEvent.APPROACHED]
 
 
-def test_late_and_inaccurate_fixes_do_not_move_a_fence() -> None:
-    """An arrival is not made of old news or guesses."""
+def test_a_sparse_pair_on_both_sides_of_a_stop_passed_it_and_did_not_arrive() -> None:
+    """A fix a minute: the way between two of them counts, for coming near alone; too far apart they say nothing."""
+    assert fired(fixes(900, -900, speed=20.0, every_ms=60_000)) == [FenceEvent.APPROACHED]
+    assert fired(fixes(900, -900, speed=20.0, every_ms=200_000)) == []
+    aside = [FenceFix(destination(fix.at, 90, 400), fix.t_ms, 20.0, 8.0) for fix in fixes(900, -900, every_ms=60_000)]
+    assert fired(aside) == []
+
+
+def test_who_tells_no_speed_arrives_by_staying_and_one_fix_at_a_red_light_is_no_stay() -> None:
+    """Fifteen seconds with little way between; two fixes a second apart say nothing without a speed."""
+    silent = [FenceFix(fix.at, fix.t_ms, None, 8.0) for fix in fixes(30, 28, 31, every_ms=8_000)]
+    assert fired(silent[:2]) == [FenceEvent.APPROACHED]
+    assert fired(silent) == [FenceEvent.APPROACHED, FenceEvent.ARRIVED]
+    assert fired(fixes(100, 20, 120, speed=0.5)) == [FenceEvent.APPROACHED]
+
+
+def test_the_same_fix_twice_is_one() -> None:
+    """Delivered again it shows no stay."""
+    near = fixes(20)
+    assert fired([near[0]] * 5) == [FenceEvent.APPROACHED]
+
+
+@given(st.randoms(use_true_random=False), st.integers(10, 40))
+def test_a_fence_tells_the_same_in_any_order_and_each_once(chance: random.Random, count: int) -> None:
+    """Come, stay, leave, with fixes late and twice."""
+    legs = [*(1500 - 60 * n for n in range(20)), *([25] * chance.randint(0, 4)), *(20 + 70 * n for n in range(count))]
+    seen = fixes(*legs, speed=chance.choice((1.0, 9.0)))
+    order = sorted(range(len(seen)), key=lambda n: n + chance.uniform(0, 16))
+    shuffled = [seen[n] for n in order for _ in range(chance.choice((1, 2)))]
+    assert sorted(fired(shuffled)) == sorted(fired(seen))
+
+
+def test_inaccurate_fixes_do_not_move_a_fence() -> None:
+    """An arrival is not made of guesses."""
     near = fixes(20, 20, 20)
-    assert fired([near[2], near[1], near[0]]) == []
     vague = [FenceFix(fix.at, fix.t_ms, fix.speed_mps, 400.0) for fix in near]
     assert fired(vague) == []
 

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from geo.distance import destination
 from geo.point import Point
-from tracking.filters import KEPT, FilterState, Verdict, judge
+from geo.travel import Vehicle
+from tracking.filters import DEFAULTS, DISORDER_MAX, FilterLimits, FilterState, Verdict, judge
 from tracking.session import FRAME_BURST, DriverSession
 from tracking.visibility import business_sees_driver, customer_sees_driver
 from tracking.wire import WireFix
 
 NOW_MS = 1_790_000_000_000
+LIMITS = FilterLimits()
 
 
 def walk(count: int) -> list[WireFix]:
@@ -28,12 +30,15 @@ def walk(count: int) -> list[WireFix]:
     return fixes
 
 
-def run(fixes: list[WireFix]) -> tuple[FilterState, list[Verdict]]:
-    state, verdicts = FilterState(), []
-    for fix in fixes:
-        state, verdict = judge(state, fix, NOW_MS)
-        verdicts.append(verdict)
-    return state, verdicts
+def disordered(fixes: list[WireFix], chance: random.Random) -> list[WireFix]:
+    """The same fixes in another order: none comes after `DISORDER_MAX` newer ones."""
+    keys = [(number + chance.uniform(0, DISORDER_MAX), number) for number in range(len(fixes))]
+    return [fixes[number] for _, number in sorted(keys)]
+
+
+def run(fixes: list[WireFix], limits: FilterLimits = LIMITS) -> tuple[FilterState, list[Verdict]]:
+    state = FilterState()
+    return state, [judge(state, fix, NOW_MS, limits) for fix in fixes]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +51,7 @@ def run(fixes: list[WireFix]) -> tuple[FilterState, list[Verdict]]:
         (WireFix(NOW_MS, 60.0, 24.0, spd=float("inf")), Verdict.INVALID),
         (WireFix(NOW_MS + 61_000, 60.0, 24.0), Verdict.FUTURE),
         (WireFix(NOW_MS - 8 * 24 * 3600 * 1000, 60.0, 24.0), Verdict.TOO_OLD),
-        (WireFix(NOW_MS, 60.0, 24.0, acc=500.0), Verdict.LATE),
+        (WireFix(NOW_MS, 60.0, 24.0, acc=500.0), Verdict.ACCURACY),
     ],
 )
 def test_each_way_a_gps_lies_has_its_own_reason(fix: WireFix, verdict: Verdict) -> None:
@@ -59,7 +64,7 @@ def test_a_late_fix_goes_to_history_and_does_not_move_the_dot() -> None:
     fixes = walk(10)
     state, verdicts = run([*fixes[:3], fixes[9], fixes[5]])
     assert verdicts[-1] is Verdict.LATE
-    assert state.last == fixes[9]
+    assert state.shown == fixes[9]
 
 
 def test_one_jump_is_rejected_and_a_move_that_three_fixes_agree_on_is_believed() -> None:
@@ -67,19 +72,44 @@ def test_one_jump_is_rejected_and_a_move_that_three_fixes_agree_on_is_believed()
     there = [WireFix(NOW_MS - 3000 + 1000 * n, 60.5, 25.5, 5.0) for n in range(3)]
     state, verdicts = run([*walk(10)[:5], *there])
     assert verdicts[-3:] == [Verdict.JUMP, Verdict.JUMP, Verdict.LIVE]
-    assert state.last == there[-1]
+    assert state.shown == there[-1]
 
 
-@given(st.integers(0, 2**32), st.integers(2, 40))
-def test_any_shuffle_and_duplication_ends_with_the_same_dot_and_the_same_history(seed: int, count: int) -> None:
-    """Order and repetition do not matter: the newest fix is the dot, each fix is kept once."""
-    fixes = walk(count)
-    shuffled = fixes + random.Random(seed).choices(fixes, k=count // 2)
-    random.Random(seed).shuffle(shuffled)
-    state, verdicts = run(shuffled)
-    assert state.last == fixes[-1]
-    kept = [fix.t for fix, verdict in zip(shuffled, verdicts, strict=True) if verdict in KEPT]
-    assert set(kept) == {fix.t for fix in fixes}
+def test_who_is_faster_than_his_vehicle_for_long_is_believed_again_after_ten_minutes() -> None:
+    """In a train: each fix jumps from the last believed one, and none agrees with the next."""
+    fixes = [WireFix(NOW_MS - 900_000 + 60_000 * n, 60.0 + 0.05 * n, 24.0, 5.0) for n in range(13)]
+    _, verdicts = run(fixes)
+    assert verdicts == [Verdict.LIVE, *[Verdict.JUMP] * 10, Verdict.LIVE, Verdict.JUMP]
+
+
+def test_filters_that_thin_out_leave_the_dot_and_show_a_standing_driver_twice_a_minute() -> None:
+    """Static by speed and accuracy, nearer than asked, sooner than asked; all of them still are believed."""
+    standing = [WireFix(NOW_MS - 40_000 + 2_000 * n, 60.17, 24.94 + 1e-5 * (n % 2), 30.0, 0.2) for n in range(20)]
+    state, verdicts = run(standing, FilterLimits(static_m=10))
+    assert [n for n, verdict in enumerate(verdicts) if verdict is Verdict.LIVE] == [0, 15]
+    assert set(verdicts) == {Verdict.LIVE, Verdict.STATIC}
+    assert len(state.believed) == 20
+    assert run(walk(9), FilterLimits(distance_m_min=10))[1] == [
+        Verdict.LIVE, Verdict.DISTANCE, Verdict.DISTANCE, Verdict.DISTANCE] * 2 + [Verdict.LIVE]  # fmt: skip
+    assert run(walk(5), FilterLimits(period_ms_min=2000))[1] == [Verdict.LIVE, Verdict.PERIOD] * 2 + [Verdict.LIVE]
+
+
+def test_the_limits_are_the_vehicles() -> None:
+    """What is a jump on foot is none by car."""
+    moves = [WireFix(NOW_MS - 60_000, 60.17, 24.94, 5.0), WireFix(NOW_MS, 60.19, 24.94, 5.0)]
+    assert run(moves, DEFAULTS[Vehicle.FOOT])[1][1] is Verdict.JUMP
+    assert run(moves, DEFAULTS[Vehicle.CAR])[1][1] is Verdict.LIVE
+
+
+@given(st.integers(0, 2**32), st.integers(2, 60))
+def test_any_shuffle_and_duplication_ends_with_the_same_dot_and_every_fix_once(seed: int, count: int) -> None:
+    """Order and repetition do not matter: the newest fix is the dot, each fix is taken once."""
+    fixes, chance = walk(count), random.Random(seed)
+    arriving = disordered([fix for fix in fixes for _ in range(chance.choice((1, 1, 2)))], chance)
+    state, verdicts = run(arriving)
+    assert state.shown == fixes[-1]
+    taken = [fix.t for fix, verdict in zip(arriving, verdicts, strict=True) if verdict is not Verdict.DUPLICATE]
+    assert {fix.t for fix in fixes} == set(taken)
 
 
 def test_an_ack_never_jumps_over_a_frame_that_is_not_durable() -> None:

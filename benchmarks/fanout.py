@@ -1,0 +1,103 @@
+"""What a position costs on its way out, beside a bare relay of prepared frames and Socket.IO, where Node has it.
+
+Each server is measured twice under the same drivers, without viewers and with them: the difference, over the messages
+that viewers received, is what delivering one costs. Ours stores, acknowledges and keeps every fix in both runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.stand import Stand, load, onward_stand, peer_stand
+
+CASES: Final = ((1, 400, 4.0), (10, 100, 4.0), (100, 20, 4.0))
+"""Viewers of each driver, drivers, and frames a second of each."""
+IDLE_VIEWERS: Final = 2_000
+SCRIPT: Final = Path(__file__).parent / "socketio.mjs"
+
+
+def measure(seconds: float, socketio: Path | None, *, measured: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Run every case for so many seconds; `socketio` is a folder with `node_modules/socket.io` in it."""
+    import uvloop
+
+    return uvloop.run(_measure(seconds, socketio, measured))
+
+
+async def _measure(seconds: float, socketio: Path | None, measured: Callable[[], None]) -> dict[str, Any]:
+    most = max(drivers for _, drivers, _ in CASES)
+    async with (
+        onward_stand(drivers=most, deliveries=most) as (stand, people),
+        peer_stand("-m", "benchmarks.floors") as bare,
+        _socketio(socketio) as peer,
+    ):
+        idle_kb = await _idle_viewer_kb(stand, people.tracking_tokens)
+        cases = []
+        for viewers, drivers, frames_per_s in CASES:
+            plan = {"seconds": seconds, "frames_per_s": frames_per_s, "drivers": people.driver_tokens[:drivers]}
+            tokens = [token for token in people.tracking_tokens[:drivers] for _ in range(viewers)]
+            numbers = [str(n) for n in range(drivers) for _ in range(viewers)]
+            ours = await _both(stand, plan, tokens)
+            floor = await _both(bare, {**plan, "protocol": "relay"}, numbers)
+            theirs = await _both(peer, {**plan, "protocol": "socketio"}, numbers) if peer else None
+            measured()
+            cases.append(_case(viewers, drivers, ours, floor, theirs))
+    return {"cases": cases, "idle_viewer_kb": idle_kb}
+
+
+async def _both(stand: Stand, plan: dict[str, Any], viewers: list[str]) -> dict[str, Any]:
+    """Measure without and with viewers."""
+    alone = await load(stand, plan)
+    seen = await load(stand, {**plan, "viewers": viewers})
+    messages = seen["heard"].get("frames", 0)
+    return {
+        **seen,
+        "messages": messages,
+        "whole_us": 1e6 * seen["cpu_s"]["server"] / messages,
+        "fanout_us": 1e6 * (seen["cpu_s"]["server"] - alone["cpu_s"]["server"]) / messages,
+    }
+
+
+def _case(
+    viewers: int, drivers: int, ours: dict[str, Any], floor: dict[str, Any], theirs: dict[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "viewers": viewers,
+        "drivers": drivers,
+        "messages_per_s": round(ours["messages"] / ours["seconds"]),
+        "cpu_us_per_message": round(ours["fanout_us"], 2),
+        "write_floor_us": round(floor["fanout_us"], 2),
+        "socketio_us": theirs and round(theirs["fanout_us"], 2),
+        "ratio_to_floor": round(ours["fanout_us"] / floor["fanout_us"], 2),
+        "better_than_socketio": theirs and round(theirs["fanout_us"] / ours["fanout_us"], 2),
+        "whole_server_us": round(ours["whole_us"], 2),
+        "received_share": round(ours["messages"] / (ours["frames"] * viewers), 4),
+        "p50_ms": round(ours["p50_ms"], 1),
+        "p99_ms": round(ours["p99_ms"], 1),
+    }
+
+
+async def _idle_viewer_kb(stand: Stand, tokens: list[str]) -> float:
+    """Return what a viewer takes of the server's memory while nothing happens."""
+    watching = {"seconds": 0.1, "frames_per_s": 0.0}
+    await load(stand, {**watching, "viewers": tokens[:10]})  # what the first ever needs is not the viewers'
+    before = stand.rss_kb()
+    seen = await load(stand, {**watching, "viewers": [tokens[n % len(tokens)] for n in range(IDLE_VIEWERS)]})
+    return round((float(seen["connected_kb"]) - before) / IDLE_VIEWERS, 1)
+
+
+@contextlib.asynccontextmanager
+async def _socketio(folder: Path | None) -> AsyncIterator[Stand | None]:
+    node = shutil.which("node")
+    if folder is None or node is None or not (folder / "node_modules" / "socket.io").is_dir():
+        yield None
+        return
+    script = folder / SCRIPT.name  # Node looks for packages beside the script
+    shutil.copyfile(SCRIPT, script)
+    os.environ.setdefault("NODE_ENV", "production")
+    async with peer_stand(str(script), executable=node) as stand:
+        yield stand

@@ -1,0 +1,81 @@
+// The route: the stop he goes to is open, with the one thing to do there at the bottom of the screen; the others wait in order.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { meters, money, time } from "../shared/format.js";
+import { t } from "../shared/messages.js";
+import { Icon, html } from "../shared/ui.js";
+import { shrink } from "./camera.js";
+import { at, link, report, say, shown } from "./state.js";
+import { useSteady } from "./steady.js";
+import { canFail, mapLink, metersTo, needsPhoto, nextStatus } from "./work.js";
+
+const REASONS = ["dr_fail_nobody", "dr_fail_address", "dr_fail_refused", "dr_fail_damaged", "dr_fail_other"];
+const failing = signal(null);
+
+const titleOf = (stop) => t(`dr_stop_${stop.kind}`);
+function Facts({ stop }) {
+  return html`<dl class="facts">
+    ${stop.items && html`<div><dt>${t("items")}</dt><dd>${stop.items}</dd></div>`}
+    ${stop.kind === "pickup" && html`<div><dt>${t("code")}</dt><dd class="code">${stop.short_code}</dd></div><div><dt>${t("dr_ready")}</dt><dd class="num">${time(stop.ready_at)}</dd></div>`}
+    ${stop.kind === "dropoff" && html`<div><dt>${t("promised")}</dt><dd class="num">${time(stop.promised_at)}</dd></div>`}
+    ${stop.kind === "dropoff" && stop.cash_to_collect_minor > 0 && html`<div class="cash"><dt>${t("dr_cash")}</dt><dd class="num">${money(stop.cash_to_collect_minor, stop.currency)}</dd></div>`}
+    ${stop.needs.length > 0 && html`<div><dt>${t("dr_take_along")}</dt><dd>${stop.needs.join(", ")}</dd></div>`}</dl>
+    ${stop.kind === "dropoff" && stop.instructions && html`<p class="note"><${Icon} name="note"/><span>${stop.instructions}</span></p>`}
+    ${stop.notice === "store_closed" && html`<p class="note bad" role="status">${t("dr_store_closed")}</p>`}`;
+}
+function Current({ stop }) {
+  const far = at.value ? metersTo(stop, at.value) : null;
+  return html`<article class="current" data-kind=${stop.kind}>
+    <p class="kind">${titleOf(stop)}${far !== null && html` <span class="num">${t("dr_away", { distance: meters(far) })}</span>`}</p>
+    <h2>${stop.name}</h2><p>${stop.address}</p>
+    <p class="links"><a class="btn" href=${mapLink(stop)}><${Icon} name="away"/>${t("dr_navigate")}</a>
+      ${stop.phone && html`<a class="btn" href=${`tel:${stop.phone}`}>${t("dr_call")}</a>`}</p>
+    <${Facts} stop=${stop}/><${Taken} stop=${stop}/>
+    ${canFail(stop) && html`<button class="btn quiet fail" onClick=${() => { failing.value = stop; }}>${t("dr_fail")}</button>`}</article>`;
+}
+// The photo as it was kept, for as long as this phone still has it.
+function Taken({ stop }) {
+  const row = link.value.queue.value.waiting.find((one) => one.photo && one.action.delivery_id === stop.delivery_id);
+  const [url, setUrl] = useState("");
+  useEffect(() => {
+    if (!row) return undefined;
+    const made = URL.createObjectURL(row.photo);
+    setUrl(made);
+    return () => { setUrl(""); URL.revokeObjectURL(made); };
+  }, [row?.n]);
+  if (stop.kind !== "dropoff" || !shown.value.photographed.has(stop.delivery_id)) return null;
+  return html`<figure class="taken">${url && html`<img src=${url} alt=${t("proof")}/>`}<figcaption><${Icon} name="check"/>${t(url ? "dr_photo_kept" : "dr_photo_sent")}</figcaption></figure>`;
+}
+
+function Fail() {
+  const dialog = useRef(null), stop = failing.value;
+  useEffect(() => { if (stop) dialog.current.showModal(); else dialog.current.close(); }, [stop]);
+  const give = (reason) => { report(stop, "failed", t(reason)); failing.value = null; };
+  return html`<dialog ref=${dialog} aria-labelledby="fail-title" onClose=${() => { failing.value = null; }}><div class="reasons">
+    <h2 id="fail-title">${t("dr_fail_title")}</h2>${REASONS.map((reason) => html`<button key=${reason} class="btn" onClick=${() => give(reason)}>${t(reason)}</button>`)}
+    <button class="btn quiet" onClick=${() => { failing.value = null; }}>${t("dr_back")}</button></div></dialog>`;
+}
+
+// The one thing to do now.
+export function Action({ stop }) {
+  const [busy, setBusy] = useState(false), next = nextStatus(stop), steady = useSteady(`${stop.id} ${stop.status}`);
+  const photograph = async (event) => {
+    const [file] = event.target.files;
+    event.target.value = "";
+    if (!file) return;
+    setBusy(true);
+    try {
+      const place = at.peek();
+      await link.value.photograph(stop.delivery_id, await shrink(file), place && { lat: place.lat, lng: place.lng });
+    } catch { say(t("dr_bad_photo")); }
+    setBusy(false);
+  };
+  if (!next) return null;
+  if (needsPhoto(stop, shown.value.photographed)) return html`<label class="btn main huge camera" data-busy=${busy}><input class="sr" type="file" accept="image/*" capture="environment" disabled=${busy} onChange=${photograph}/><${Icon} name="camera"/>${t(busy ? "dr_photo_busy" : "dr_photo")}</label>`;
+  return html`<button class="btn main huge" aria-disabled=${!steady} onClick=${() => steady && report(stop, next)}><${Icon} name="check"/>${t(`dr_do_${next}`)}</button>`;
+}
+export function Stops({ stops }) {
+  const [current, ...others] = stops;
+  return html`<p class="sr" role="status">${titleOf(current)} ${current.name}</p><${Current} key=${current.id + current.kind} stop=${current}/>
+    ${others.length > 0 && html`<section class="others"><h2>${t("dr_then")}</h2><ol class="stops">${others.map((stop) => html`<li key=${stop.id} data-kind=${stop.kind}><b>${stop.name}</b><span>${stop.address}</span><small>${titleOf(stop)}</small></li>`)}</ol></section>`}<${Fail}/>`;
+}
