@@ -40,5 +40,5 @@ async def test_a_board_looks_where_it_looked_after_a_cut(onward: Onward) -> None
         await board.client.cut()
         await until(lambda: board.client.connections == 2, "the board is back", board.changed)
         before = len(board.positions())
-        await dora.is_at(60.165, 24.94)
-        await until(lambda: 60.165 in {p[1] for p in board.positions()[before:]}, "a movement", board.changed)
+        await dora.is_at(60.161, 24.94)
+        await until(lambda: 60.161 in {p[1] for p in board.positions()[before:]}, "a movement", board.changed)
