@@ -279,7 +279,8 @@ async def test_the_page_never_steps_back(browser: Browser) -> None:
 STEPS = """async (code) => {
   const w = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
   const stop = (kind, status) => ({ id: kind, kind, status, delivery_id: "d" });
-  const route = (version, status) => ({ type: "route", version, stops: [stop("pickup", status), stop("dropoff", status)] });
+  const both = (status) => [stop("pickup", status), stop("dropoff", status)];
+  const route = (version, status) => ({ type: "route", version, stops: both(status) });
   const driver = { state: "available" }, offers = [{ id: "one" }, { id: "two" }];
   const welcome = { type: "welcome", state: { driver, offers, route: route(3, "arrived_at_pickup"), notices: [] } };
   const names = (state, actions = []) => w.picture(state, actions).stops.map((one) => `${one.kind} ${one.status}`);

@@ -150,9 +150,8 @@ async def test_actions_sent_to_two_processes_are_carried_out_once_in_order_with_
     start = int(time.time() * 1000) - 60_000
     asked = ("on_break", "available", "offline")
     for n, state in enumerate(asked):
-        action = {"type": "availability", "id": f"made-offline-{n}", "t": start + n, "state": state}
         for phone in (driver, twin):
-            await phone.client._keep({**action, "seq": phone.client._next_seq})
+            await phone.client.act("availability", id=f"made-offline-{n}", t=start + n, state=state)
     await asyncio.gather(driver.client.all_acked(), twin.client.all_acked())
     assert driver.client.nacks == twin.client.nacks == []
     async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
