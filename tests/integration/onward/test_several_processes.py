@@ -151,8 +151,7 @@ async def test_actions_sent_to_two_processes_are_carried_out_once_in_order_with_
     asked = ("on_break", "available", "offline")
     for n, state in enumerate(asked):
         for phone in (driver, twin):
-            made = phone.client.session.act("availability", f"made-offline-{n}", start + n, {"state": state})
-            await phone.client._keep(made)
+            await phone.client.act("availability", id=f"made-offline-{n}", t=start + n, state=state)
     await asyncio.gather(driver.client.all_acked(), twin.client.all_acked())
     assert driver.client.nacks == twin.client.nacks == []
     async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
