@@ -49,9 +49,8 @@ class EtaLearner:
     async def _learn(self, operator_id: UUID) -> int:
         now = self._clock.now()
         async with self._db.platform_tx(Reason.LIVE_ETA, readonly=True) as con:
-            model = await self._models.of(
-                con, operator_id
-            )  # before the rows: who reads old ones then has an old version
+            # The model before the rows: whoever reads rows that have taught since has an old version too.
+            model = await self._models.of(con, operator_id)
             rows = await finished(con, operator_id, now)
             if not rows:
                 return 0
