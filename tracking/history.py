@@ -7,7 +7,7 @@ once, kept exactly once. Several processes may run a writer; a lock per operator
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+import io
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -15,26 +15,14 @@ from kernel import keys, metrics
 from kernel.clock import from_ms
 from kernel.db import Connection, Database, Reason
 from kernel.redis import Redis
+from tracking.copying import COLUMNS, copy_bytes
 from tracking.fix import unpack_rows
 from tracking.retention import erase_live
 
 PERIOD_S: Final = 0.5
 BATCHES_MAX: Final = 500
 
-_COLUMNS: Final = (
-    "driver_id",
-    "operator_id",
-    "recorded_at",
-    "received_at",
-    "lat",
-    "lng",
-    "accuracy_m",
-    "speed_mps",
-    "heading_deg",
-    "source",
-    "verdict",
-    "clock_ahead_ms",
-)
+DAY_MS: Final = 24 * 3600 * 1000
 REJECTED_PER_DRIVER_MAX: Final = 200
 _INSERT_REJECTED: Final = """
 INSERT INTO rejected_fixes (id, driver_id, operator_id, received_at, reason, raw)
@@ -67,7 +55,7 @@ class HistoryWriter:
     def __init__(self, db: Database, redis: Redis) -> None:
         self._db = db
         self._redis = redis
-        self._days: set[datetime] = set()
+        self._days: set[int] = set()
 
     async def run(self) -> None:
         """Drain again and again, until cancelled."""
@@ -93,7 +81,7 @@ class HistoryWriter:
         entries = await self._redis.xrange(stream, count=BATCHES_MAX)
         if not entries:
             return 0
-        rows = [_record(operator_id, row) for _, fields in entries for row in unpack_rows(fields[b"b"])]
+        rows = [row for _, fields in entries for row in unpack_rows(fields[b"b"])]
         rejected = [
             _rejected(entry_id, number, operator_id, row)
             for entry_id, fields in entries
@@ -105,7 +93,8 @@ class HistoryWriter:
                 return 0
             days = await self._make_partitions(con, rows)
             await con.execute(_STAGE)
-            await con.copy_records_to_table("fixes_in", records=rows, columns=_COLUMNS)
+            source = io.BytesIO(copy_bytes(operator_id, rows))
+            await con.copy_to_table("fixes_in", source=source, columns=COLUMNS, format="binary")
             await con.execute(_INSERT)
             erased = await con.fetch(_ERASED)
             if rejected:
@@ -118,17 +107,12 @@ class HistoryWriter:
         metrics.history_rows.inc(len(rows))
         return len(rows)
 
-    async def _make_partitions(self, con: Connection, rows: list[tuple[Any, ...]]) -> set[datetime]:
+    async def _make_partitions(self, con: Connection, rows: list[list[Any]]) -> set[int]:
         """Make the partitions that may be missing; return their days, to be remembered once this is committed."""
-        days = {row[2].replace(hour=0, minute=0, second=0, microsecond=0) for row in rows} - self._days
+        days = {row[1] // DAY_MS for row in rows} - self._days
         for day in days:
-            await con.execute("SELECT make_location_partition($1)", day.date())
+            await con.execute("SELECT make_location_partition($1)", from_ms(day * DAY_MS).date())
         return days
-
-
-def _record(operator_id: UUID, row: list[Any]) -> tuple[Any, ...]:
-    driver, t_ms, received_ms, *measured = row
-    return UUID(bytes=driver), operator_id, from_ms(t_ms), from_ms(received_ms), *measured
 
 
 def _rejected(entry_id: bytes, number: int, operator_id: UUID, row: list[Any]) -> tuple[Any, ...]:

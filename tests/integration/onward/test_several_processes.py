@@ -150,9 +150,9 @@ async def test_actions_sent_to_two_processes_are_carried_out_once_in_order_with_
     start = int(time.time() * 1000) - 60_000
     asked = ("on_break", "available", "offline")
     for n, state in enumerate(asked):
-        action = {"type": "availability", "id": f"made-offline-{n}", "t": start + n, "state": state}
         for phone in (driver, twin):
-            await phone.client._keep({**action, "seq": phone.client._next_seq})
+            made = phone.client.session.act("availability", f"made-offline-{n}", start + n, {"state": state})
+            await phone.client._keep(made)
     await asyncio.gather(driver.client.all_acked(), twin.client.all_acked())
     assert driver.client.nacks == twin.client.nacks == []
     async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
@@ -179,11 +179,7 @@ async def test_actions_sent_to_two_processes_are_carried_out_once_in_order_with_
             rows = await con.fetch("SELECT recorded_at FROM driver_locations WHERE driver_id = $1", world.pool[0].id)
         return {to_ms(row["recorded_at"]) for row in rows}
 
-    await eventually(
-        history, lambda found: found >= {*sent, *driver.client.acked_fixes}, "every acked fix is in history"
-    )
+    await eventually(history, lambda found: found >= {*sent, *driver.acked_fixes}, "every acked fix is in history")
 
-    async def processes() -> int:
-        return len(several.listening())
-
-    await eventually(processes, lambda count: count == 2, "another process in its place")
+    await asyncio.to_thread(several.terminal.says, "serving")
+    assert len(several.listening()) == 2

@@ -51,8 +51,8 @@ async def test_a_primary_killed_in_the_middle_of_a_stream_costs_no_acked_fix_and
                 rows = await con.fetch("SELECT recorded_at FROM driver_locations")
             return {round(row["recorded_at"].timestamp() * 1000) for row in rows}
 
-        await eventually(kept, lambda found: found >= set(driver.client.acked_fixes), "every acked fix in history")
-        assert {start + 100 * n for n in range(FIXES)} <= set(driver.client.acked_fixes)
+        await eventually(kept, lambda found: found >= set(driver.acked_fixes), "every acked fix in history")
+        assert {start + 100 * n for n in range(FIXES)} <= set(driver.acked_fixes)
 
         await driver.is_at(60.171, 24.94, t=start + 100 * FIXES)
         await until(lambda: any(p[1] == pytest.approx(60.171) for p in board.positions()), "the dot", board.changed)

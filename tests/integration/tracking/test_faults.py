@@ -60,7 +60,7 @@ async def test_valkey_killed_under_load_has_every_acknowledged_fix_when_it_is_ba
                 await driver.client.send_fixes([fix(start + 100 * n, n)])
                 if n == 20:
                     await driver.client.all_acked()
-                    acked_by_the_killed = len(driver.client.acked_fixes)
+                    acked_by_the_killed = len(driver.acked_fixes)
                     os.kill(pid, signal.SIGKILL)
             assert acked_by_the_killed >= 21
             again = valkey(valkey_folder / "valkey.sock", fsync="always")
