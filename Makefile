@@ -15,7 +15,7 @@ demo: install      ## a city delivers: open the printed link in a browser
 	@$(BIN)/onward demo
 
 test: install chromium      ## every test, on real PostgreSQL, Valkey and Chromium
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: install      ## lint, format and types
 	@$(BIN)/ruff check .
