@@ -1,4 +1,8 @@
-"""What a fix costs on its way in: the whole server path, beside a bare echo of the same frames and raw GEOADDs."""
+"""What a fix costs on its way in: the whole server path, beside a bare echo of the same frames and raw GEOADDs.
+
+What the server spends while all drivers are connected and silent (it dispatches, looks after alerts, and so on) is
+measured first, told as `idle_cpu_ms_per_s`, and taken off.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,8 @@ def measure(seconds: float, *, measured: Callable[[], None] = lambda: None) -> d
 async def _measure(seconds: float, measured: Callable[[], None]) -> dict[str, Any]:
     cases: list[dict[str, Any]] = []
     async with onward_stand(drivers=DRIVERS) as (stand, people), peer_stand("-m", "benchmarks.floors") as bare:
+        silent = await load(stand, {"seconds": seconds, "frames_per_s": 0.0, "drivers": people.driver_tokens})
+        idle = {name: cpu_s / silent["seconds"] for name, cpu_s in silent["cpu_s"].items()}
         for fixes_per_frame, frames_per_s in CASES:
             plan = {
                 "seconds": seconds,
@@ -36,21 +42,22 @@ async def _measure(seconds: float, measured: Callable[[], None]) -> dict[str, An
             ours = await load(stand, plan)
             echo = await load(bare, {**plan, "protocol": "echo"})
             measured()
-            cases.append(_case(fixes_per_frame, ours, echo))
+            cases.append(_case(fixes_per_frame, ours, echo, idle))
         geoadd = await _raw_geoadd(stand)
         measured()
-    return {"drivers": DRIVERS, "cases": cases, **geoadd}
+    return {"drivers": DRIVERS, "cases": cases, "idle_cpu_ms_per_s": round(1000 * idle["server"], 1), **geoadd}
 
 
-def _case(fixes_per_frame: int, ours: dict[str, Any], echo: dict[str, Any]) -> dict[str, Any]:
-    per_frame = 1e6 * ours["cpu_s"]["server"] / ours["frames"]
+def _case(fixes_per_frame: int, ours: dict[str, Any], echo: dict[str, Any], idle: dict[str, float]) -> dict[str, Any]:
+    spent_us = {name: 1e6 * (cpu_s - idle[name] * ours["seconds"]) for name, cpu_s in ours["cpu_s"].items()}
+    per_frame = spent_us["server"] / ours["frames"]
     echo_per_frame = 1e6 * echo["cpu_s"]["server"] / echo["frames"]
     return {
         "fixes_per_frame": fixes_per_frame,
         "fixes_per_s": round(ours["fixes"] / ours["seconds"]),
         "cpu_us_per_fix": round(per_frame / fixes_per_frame, 2),
-        "valkey_us_per_fix": round(1e6 * ours["cpu_s"]["valkey"] / ours["fixes"], 2),
-        "postgres_us_per_fix": round(1e6 * ours["cpu_s"]["postgres"] / ours["fixes"], 2),
+        "valkey_us_per_fix": round(spent_us["valkey"] / ours["fixes"], 2),
+        "postgres_us_per_fix": round(spent_us["postgres"] / ours["fixes"], 2),
         "cpu_us_per_frame": round(per_frame, 1),
         "echo_us_per_frame": round(echo_per_frame, 1),
         "ratio_to_echo": round(per_frame / echo_per_frame, 2),

@@ -30,7 +30,8 @@ CONNECTING_MAX: Final = 50
 SETTLE_S: Final = 2.0
 BARE: Final = ("echo", "relay")
 DEG_PER_S: Final = 8.5e-5
-"""Everybody drives north at 9.5 m/s."""
+"""Everybody drives north at 9.5 m/s, and turns now and then."""
+TURN_S: Final = 900.0
 BACKLOG_MS: Final = 3_600_000
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any, Final
 
+import hiredis
 import redis.asyncio
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
-from redis.connection import HiredisRespSerializer
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
@@ -48,16 +48,14 @@ class _Packed:
     """Packs commands with hiredis, as redis-py's blocking connections do and its asyncio ones do not (a third of the
     cost of a batch of positions)."""
 
-    _pack: Final = HiredisRespSerializer().pack
-
     def pack_command(self, *args: Any) -> list[bytes]:
-        """Return a command as it goes over the wire."""
-        packed: list[bytes] = self._pack(*args)
-        return packed
+        """Return a command as it goes over the wire; its name may be of two words (`SCRIPT LOAD`)."""
+        words = args[0].split()
+        return [hiredis.pack_command((*words, *args[1:]) if len(words) > 1 else args)]
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
         """Return many commands as one write."""
-        return [b"".join(piece for command in commands for piece in self._pack(*command))]
+        return [b"".join(piece for command in commands for piece in self.pack_command(*command))]
 
 
 def connect(url: str) -> Redis:

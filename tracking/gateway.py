@@ -136,6 +136,7 @@ class DriverSocket:
         "_rejected",
         "_session",
         "_transport",
+        "_who",
         "_ws",
     )
 
@@ -199,7 +200,7 @@ class DriverSocket:
         driver_id, operator_id = principal.driver(), principal.operator()
         durable = await gateway.ingest.meet(operator_id, driver_id, hello.device_id, hello.clock_ms)
         self._principal, self._device_id, self._clock_ms = principal, hello.device_id, hello.clock_ms
-        self._session = DriverSession(durable)
+        self._session, self._who = DriverSession(durable), (operator_id, driver_id)
         await gateway.push.take_over(driver_id, hello.device_id, self._id, hello.clock_ms)
         await gateway.hub.subscribe(keys.driver_channel(driver_id), self._on_notice, self._on_missed)
         state = await gateway.desk.state(principal, hello.last_event)
@@ -273,8 +274,8 @@ class DriverSocket:
             return
 
     def _entry(self, seq: int) -> Entry:
-        assert self._principal is not None
-        return Entry(self._principal.operator(), self._principal.driver(), self._device_id, seq, self._durable)
+        operator_id, driver_id = self._who
+        return Entry(operator_id, driver_id, self._device_id, seq, self._durable)
 
     def _durable(self, seq: int, rejected: Mapping[str, int]) -> None:
         if rejected:

@@ -11,6 +11,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 from uuid import UUID
@@ -168,7 +169,7 @@ class Ingest:
         if clock is None:
             clock = self._clocks[device] = DeviceClock()
         before_ms = clock.kept_ms
-        clock.frame(max(map(_time_of, fixes)), now_ms)
+        clock.frame(fixes[0].t if len(fixes) == 1 else max(map(_time_of, fixes)), now_ms)
         if clock.ahead_ms != before_ms:
             entry.ahead_ms = clock.kept_ms = clock.ahead_ms
         return clock.ahead_ms
@@ -272,5 +273,6 @@ class Ingest:
 _time_of = attrgetter("t")
 
 
+@lru_cache(maxsize=DRIVERS_KNOWN_MAX)
 def _device_field(driver_id: UUID, device_id: str) -> bytes:
     return driver_id.bytes + device_id.encode()
