@@ -15,7 +15,7 @@ demo: install      ## a city delivers: open the printed link in a browser
 	@$(BIN)/onward demo
 
 test: install chromium      ## every test, on real PostgreSQL, Valkey and Chromium
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: install      ## lint, format and types
 	@$(BIN)/ruff check .
@@ -26,6 +26,10 @@ bench: install      ## measure, and print JSON
 	@$(BIN)/onward bench tick
 	@$(BIN)/onward bench tick --open 3000 --drivers 3000 --seeds 1
 	@$(BIN)/onward bench city --minutes 10
+	@$(BIN)/onward bench ingest
+	@$(BIN)/onward bench fanout
+	@$(BIN)/onward bench board
+	@$(BIN)/onward bench soak --seconds 60
 
 serve: install      ## run the server on what is in .onward
 	@$(BIN)/onward serve

@@ -24,6 +24,7 @@ import numpy as np
 import uvloop
 
 from benchmarks.stand import LAT, LNG, SPAN_DEG
+from onward.processes import allow_many_sockets
 
 CONNECTING_MAX: Final = 50
 SETTLE_S: Final = 2.0
@@ -317,6 +318,7 @@ class Load:
 
 async def main() -> None:
     """Run one plan from standard input."""
+    allow_many_sockets()
     line = await asyncio.to_thread(sys.stdin.buffer.readline)
     work = Load(msgspec.json.decode(line, type=Plan, strict=False))
     await work.connect()

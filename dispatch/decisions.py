@@ -80,8 +80,10 @@ async def note(
 ) -> bool:
     """Keep a waiting delivery's reason or plan, when that is another than before; return whether it was."""
     changed = await con.fetchval(
-        """UPDATE deliveries SET unassigned_reason = $3, planned_at = $4, retry_at = coalesce($6, retry_at)
-           WHERE id = $1 AND version = $2 AND status = 'pending'
+        """UPDATE deliveries d SET unassigned_reason = $3, planned_at = $4, retry_at = coalesce($6, retry_at)
+           WHERE id = $1 AND version = $2 AND status = 'pending' AND NOT EXISTS (
+               SELECT FROM stores s
+               WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
              AND (unassigned_reason IS DISTINCT FROM $3 OR (planned_at IS NULL) <> ($4::timestamptz IS NULL)
                   OR abs(extract(epoch FROM planned_at - $4)) > $5 OR $6::timestamptz IS NOT NULL)
            RETURNING 1""",

@@ -49,11 +49,12 @@ class EtaLearner:
     async def _learn(self, operator_id: UUID) -> int:
         now = self._clock.now()
         async with self._db.platform_tx(Reason.LIVE_ETA, readonly=True) as con:
+            # The model before the rows: whoever reads rows that have taught since has an old version too.
+            model = await self._models.of(con, operator_id)
             rows = await finished(con, operator_id, now)
             if not rows:
                 return 0
             delivery_ids = list(dict.fromkeys(row["id"] for row in rows))
-            model = await self._models.of(con, operator_id)
             rides = drivings(rows)
             paths = await driven(con, [(ride.driver_id, ride.since, ride.until) for ride in rides])
             arrivals = await estimates(con, delivery_ids)

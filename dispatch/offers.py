@@ -37,8 +37,8 @@ async def send(
     """Offer deliveries (id, version) to drivers (id → terms) if all are still as the plan saw them.
 
     Several drivers are asked at once, and the first who accepts has it. Return driver → offer; who answers another
-    offer, or has left, is not asked. Platform path. The version check drops what changed since the snapshot; the unique
-    indexes have the last word.
+    offer, or has left, is not asked. Platform path. What changed since the snapshot is dropped by its version, as is
+    what waits at a store that closed; the unique indexes have the last word.
     """
     expires_at, sent = now + timedelta(seconds=ttl_s), {}
     try:
@@ -46,7 +46,10 @@ async def send(
             rows = await con.fetch(
                 """SELECT d.* FROM deliveries d JOIN unnest($1::uuid[], $2::int[]) AS seen (id, version)
                      ON d.id = seen.id AND d.version = seen.version
-                   WHERE d.status = 'pending' ORDER BY d.id FOR UPDATE OF d""",
+                   WHERE d.status = 'pending' AND NOT EXISTS (
+                     SELECT FROM stores s
+                     WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
+                   ORDER BY d.id FOR UPDATE OF d""",
                 [delivery_id for delivery_id, _ in deliveries],
                 [version for _, version in deliveries],
             )

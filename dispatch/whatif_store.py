@@ -67,6 +67,7 @@ SELECT w.n, l.lat, l.lng FROM unnest($1::uuid[], $2::timestamptz[], $3::timestam
   AS w(driver_id, from_at, to_at, n)
 CROSS JOIN LATERAL (SELECT lat, lng FROM driver_locations l
   WHERE l.driver_id = w.driver_id AND l.recorded_at >= w.from_at AND l.recorded_at < w.to_at
+    AND l.verdict NOT IN ('jump', 'accuracy')
   ORDER BY l.recorded_at LIMIT 1) l
 """
 

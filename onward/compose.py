@@ -92,6 +92,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     shards = Shards(redis, replicas_min=settings.redis_replicas_min())
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
     travel = TravelFactory(map_dir(settings.data_dir, settings.map_name), settings.routing_url)
+    streets = replace(travel, routing_url="")  # a whole day has too many places to ask a server for
     live, facts, push, fences, hub = (
         LivePositions(redis),
         Facts(redis, shards),
@@ -132,8 +133,8 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             ProofStore: ProofStore(_proof_store(settings.data_dir)),
             BoardViews: views,
             Dispatcher: dispatcher,
-            Replays: Replays(replace(travel, routing_url="")),  # a day has too many places to ask a server for
-            Routings: Routings(travel),
+            Replays: Replays(streets),
+            Routings: Routings(streets),
             Lookout: lookout,
             Planner: planner,
             EtaKeeper: eta,

@@ -85,9 +85,9 @@ def service_worker(root: Path) -> str:
 
     It lies at `/driver/sw.js`, for a worker rules over no more than its own folder. All but the map's code is in it.
     """
-    files = sorted({file for pattern in OFFLINE for file in root.glob(pattern)} - {root / "driver/sw.js"})
-    files += sorted(file for file in root.glob("shared/vendor/*.mjs") if file.name.startswith(OFFLINE_VENDORS))
     own = root / "driver/sw.js"
+    files = sorted({file for pattern in OFFLINE for file in root.glob(pattern)} - {own})
+    files += sorted(file for file in root.glob("shared/vendor/*.mjs") if file.name.startswith(OFFLINE_VENDORS))
     release = hashlib.sha256()
     for file in (*files, root / "driver/index.html", own):
         release.update(file.read_bytes())

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import gc
 import multiprocessing
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -64,6 +65,7 @@ async def serve(settings: Settings, *, ready: Callable[[str, tuple[str, ...]], N
         log.info("serving", url=url, data_dir=str(settings.data_dir))
         ready(url, await _missing(installation))
         collect_garbage_seldom()
+        allow_many_sockets()
         await stop.wait()
         log.info("stopping")
 
@@ -82,6 +84,12 @@ def collect_garbage_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+def allow_many_sockets() -> None:
+    """Take as many open files as the system lets this process have: most systems begin with 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _missing(installation: Installation) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""What drivers really drove between two instants, from the position history: how far, and with which gaps."""
+"""What drivers really drove between two instants, from the position history: how far, and with which gaps.
+
+What the filters doubt does not count.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from kernel.db import Connection
+from tracking.filters import DOUBTED
 
 _DRIVEN: Final = """
 WITH fixes AS (
@@ -21,6 +25,7 @@ WITH fixes AS (
   FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY
          AS span (driver_id, since, until, number)
   JOIN driver_locations l ON l.driver_id = span.driver_id AND l.recorded_at BETWEEN span.since AND span.until
+    AND l.verdict <> ALL($4)
   WINDOW track AS (PARTITION BY span.number ORDER BY l.recorded_at)
 )
 SELECT number, coalesce(sum(step_m), 0)::int AS length_m, greatest(max(gap_s), min(rest_s))::int AS gap_max_s
@@ -37,6 +42,7 @@ class Driven(msgspec.Struct, frozen=True):
 
 async def driven(con: Connection, spans: Sequence[tuple[UUID, datetime, datetime]]) -> list[Driven | None]:
     """Return what each (driver, since, until) drove; None where there is no fix. Platform path."""
-    rows = await con.fetch(_DRIVEN, *([span[part] for span in spans] for part in range(3)))
+    doubted = [verdict.value for verdict in DOUBTED]
+    rows = await con.fetch(_DRIVEN, *([span[part] for span in spans] for part in range(3)), doubted)
     found = {row["number"]: Driven(row["length_m"], row["gap_max_s"]) for row in rows}
     return [found.get(number) for number in range(1, len(spans) + 1)]

@@ -63,7 +63,7 @@ _decode_kept = msgspec.msgpack.Decoder(_Kept).decode
 
 
 class Fences:
-    """Keeps the next stops and tells of them as durable events."""
+    """Keeps the next stops, and tells what happens at them as durable events."""
 
     def __init__(self, redis: Redis, db: Database) -> None:
         self._redis = redis

@@ -27,7 +27,7 @@ DELETE FROM driver_locations WHERE driver_id = $1 AND recorded_at = ANY(ARRAY(
 """
 _REJECTED: Final = """
 DELETE FROM rejected_fixes r USING operators o
-WHERE o.id = r.operator_id AND r.received_at < $1 - make_interval(days => o.positions_kept_days)
+WHERE o.id = r.operator_id AND r.received_at < $1::timestamptz - make_interval(days => o.positions_kept_days)
 """
 
 

@@ -250,7 +250,8 @@ async def test_a_drivers_hour_with_a_late_yes_and_a_closed_door(town: Onward, br
     assert await dora.rows("SELECT 1 FROM offers WHERE status = 'accepted'") == []
 
     id_ = parse(Kind.DELIVERY, (await create_delivery(town, town.world.rosso))["id"])
-    await dora.serves("Accept", "On my way", "I'm at the store", "Picked up", "Can't be delivered", "Nobody is there")
+    await dora.serves("Accept", "On my way", "I'm at the store", "Picked up")
+    await dora.serves("Can't be delivered", "Nobody is there")
     await expect(second.get_by_text("Bring back to").first).to_be_visible()
     await dora.all_sent()
     await second.reload()
@@ -279,9 +280,11 @@ async def test_the_page_never_steps_back(browser: Browser) -> None:
 STEPS = """async (code) => {
   const w = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
   const stop = (kind, status) => ({ id: kind, kind, status, delivery_id: "d" });
-  const route = (version, status) => ({ type: "route", version, stops: [stop("pickup", status), stop("dropoff", status)] });
+  const both = (status) => [stop("pickup", status), stop("dropoff", status)];
+  const route = (version, status) => ({ type: "route", version, stops: both(status) });
   const driver = { state: "available" }, offers = [{ id: "one" }, { id: "two" }];
-  const welcome = { type: "welcome", state: { driver, offers, route: route(3, "arrived_at_pickup"), notices: [] } };
+  const said = { notices: [], messages: [] }, way = route(3, "arrived_at_pickup");
+  const welcome = { type: "welcome", state: { driver, offers, route: way, ...said } };
   const names = (state, actions = []) => w.picture(state, actions).stops.map((one) => `${one.kind} ${one.status}`);
   const known = w.hear(w.nothing, welcome), picked = { type: "status", delivery_id: "d", status: "picked_up" };
   const confirmed = w.settle(known, picked), stale = w.hear(confirmed, route(3, "arrived_at_pickup"));

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, expect
 
+from tests.browser.test_driver_page import phone
 from tests.support.pages import DESK, PHONE, open_page
 from tests.support.people import courier, create_delivery, until
 from tests.support.server import Onward
@@ -46,3 +47,39 @@ async def test_the_desk_and_the_customer_write_to_the_courier_each_in_a_thread(
     for page in (board, customer):
         assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert complaints + more_complaints == []
+
+
+async def test_a_driver_reads_and_writes_on_his_page_with_or_without_a_network(town: Onward, browser: Browser) -> None:
+    """What he is told shows at once; what he writes off line waits on the phone, and is said once."""
+    rosso = town.world.rosso
+    async with phone(town, browser, town.world.dedicated) as dora:
+        await dora.presses("Go online")
+        delivery = await create_delivery(town, rosso)
+        await dora.serves("Accept", "On my way", "I'm at the store", "Picked up")
+        await dora.all_sent()
+        path = f"/api/v1/deliveries/{delivery['id']}/messages"
+        async with town.http.post(path, json={"text": "Ring twice"}, headers=town.as_(rosso.token)) as reply:
+            assert reply.status == 201
+        log = dora.page.get_by_role("log")
+        await expect(log).to_contain_text("Ring twice")
+        await dora.context.set_offline(True)
+        await expect(dora.page.get_by_text("No connection since")).to_be_visible()
+        await dora.page.get_by_role("textbox").fill("Two minutes")
+        await dora.page.get_by_role("textbox").press("Enter")
+        await expect(log).to_contain_text("Two minutes")
+        await dora.context.set_offline(False)
+        await dora.all_sent()
+        await dora.page.get_by_label("Write to").select_option("Dispatch")
+        await dora.page.get_by_role("textbox").fill("Done soon")
+        await dora.presses("Send")
+        await dora.all_sent()
+        await dora.page.reload()
+        await expect(log.get_by_role("listitem")).to_have_count(3)
+        async with town.http.get(path, headers=town.as_(rosso.token)) as reply:
+            said = [(m["sender"], m["channel"], m["text"]) for m in (await reply.json())["data"]]
+        assert said == [
+            ("driver", "desk", "Done soon"),
+            ("driver", "customer", "Two minutes"),
+            ("desk", "desk", "Ring twice"),
+        ]
+        assert await dora.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

@@ -43,6 +43,7 @@ async def test_a_delivered_delivery_is_replayed_from_the_board(
     assert int(await scrubber.input_value()) == pytest.approx(before + 10_000, abs=1_000)
     await scrubber.fill(str(track[0].t_ms + 60_000))
     await expect(phase).to_contain_text("km/h")
+    await scrubber.fill(str(track[-1].t_ms - 100_000))
     await page.get_by_label("Speed of the replay").select_option("60")
     await page.locator("body").press(" ")
     await expect(page.get_by_role("button", name="Pause")).to_be_visible()

@@ -62,7 +62,7 @@ class Connection:
         self._now_ms = now_ms
         self._subprotocol = Subprotocol(subprotocol)
         self._socket: ClientConnection | None = None
-        self._outgoing: asyncio.Queue[Message] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[str | bytes] = asyncio.Queue()
         self.connections = 0
         self.connected = asyncio.Event()
 
@@ -112,10 +112,10 @@ class Connection:
                 await asyncio.gather(writer, return_exceptions=True)
         return socket.close_code or LOST, socket.close_reason or ""
 
-    async def _write(self, socket: ClientConnection, outgoing: asyncio.Queue[Message]) -> None:
+    async def _write(self, socket: ClientConnection, outgoing: asyncio.Queue[str | bytes]) -> None:
         with contextlib.suppress(ConnectionClosed):
             while True:
-                await socket.send(self._encode(await outgoing.get()))
+                await socket.send(await outgoing.get())
 
     def _hear(self, message: Message) -> None:
         if message["type"] in ("welcome", "snapshot", "resumed"):
@@ -130,15 +130,17 @@ class Connection:
     def _do_one(self, effect: Effect) -> None:
         match effect:
             case Send(message):
-                self._outgoing.put_nowait(message)
+                self._outgoing.put_nowait(self._encode(message))
             case Tell(message):
                 self._on_message(message)
 
     def _encode(self, message: Message) -> str | bytes:
-        packed: bytes = msgpack.packb(message) if self._subprotocol == MSGPACK else b""
-        return packed or json.dumps(message)
+        if self._subprotocol == JSON:
+            return json.dumps(message)
+        packed: bytes = msgpack.packb(message)
+        return packed
 
     def _decode(self, frame: Any) -> Message:
         """Return a frame as a message. Times in objects are `datetime` in MessagePack, and text in JSON."""
-        read: Message = msgpack.unpackb(frame, timestamp=3) if self._subprotocol == MSGPACK else json.loads(frame)
+        read: Message = json.loads(frame) if self._subprotocol == JSON else msgpack.unpackb(frame, timestamp=3)
         return read

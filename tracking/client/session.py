@@ -293,10 +293,17 @@ class ViewerSession(_Side):
         super().__init__(token, random, limits or Limits())
         self.view = View()
         self._since: Message | None = None
+        self._look: Message | None = None
+
+    def look(self, south: float, west: float, north: float, east: float, step_m: float = 0.0) -> list[Effect]:
+        """Say what a board's screen shows, and what a movement must be to be seen; said again after every cut."""
+        self._look = {"type": "look", "box": [south, west, north, east], "step_m": step_m}
+        return [Send(self._look)] if self.state is State.LIVE else []
 
     def _watch(self, _: Message) -> list[Effect]:
         watch = {"type": "watch", "token": self.token}
-        return [Send(watch if self._since is None else {**watch, "since": dict(self._since)})]
+        first = Send(watch if self._since is None else {**watch, "since": dict(self._since)})
+        return [first] if self._look is None else [first, Send(self._look)]
 
     def _begin(self, message: Message) -> list[Effect]:
         self._backoff_s = self._limits.backoff_min_s

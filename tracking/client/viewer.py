@@ -34,6 +34,10 @@ class ViewerClient(Connection):
         """The board or tracking object as of the last frame; empty before the first."""
         return self.session.view.object
 
+    def look(self, south: float, west: float, north: float, east: float, step_m: float = 0.0) -> None:
+        """Say what the board's screen shows: positions come of who is there and moves by about `step_m` metres."""
+        self._do(self.session.look(south, west, north, east, step_m))
+
     def _hear(self, message: Message) -> None:
         self.snapshots += message["type"] == "snapshot"
         super()._hear(message)

@@ -8,11 +8,12 @@ import { hear, nothing, settle } from "./work.js";
 const SUBPROTOCOL = "onward.v1.json";
 const BACKOFF_MIN_MS = 300, BACKOFF_MAX_MS = 8000, ACK_MAX_MS = 20_000, RESEND_MS = 300, PHOTO_RETRY_MS = 3000, GREETING_MAX_MS = 10_000;
 const AGAIN = new Set([401, 408, 425, 429]);
-const ANSWERS = new Set(["welcome", "route", "offer", "offer_gone"]);
+const ANSWERS = new Set(["welcome", "route", "offer", "offer_gone", "message"]);
 
 // `state`: connecting, live, lost, refused (sign in again) or ended (another window took over); `lostAt` in milliseconds.
-// `queue`: what the server does not have yet. `known`: its last word. `onRefused`: called with what it would not do, and why.
-export async function openLink({ token, outbox, onRefused }) {
+// `queue`: what the server does not have yet. `known`: its last word. `onRefused`: called with what it would not do, and why;
+// `onMessage`: with what somebody wrote.
+export async function openLink({ token, outbox, onRefused, onMessage }) {
   const kept = await outbox.load();
   const queue = signal(session.queueOf(kept.rows, kept.seq)), known = signal({ ...nothing, ...kept.state });
   const state = signal("connecting"), lostAt = signal(navigator.onLine ? null : Date.now()), period_ms = signal({ idle: 10_000, far: 4000, near: 1000 });
@@ -88,6 +89,7 @@ export async function openLink({ token, outbox, onRefused }) {
       if (row) { refused.set(frame.seq, frame); onRefused(row.frame, frame); }
     },
     config(frame) { period_ms.value = frame.period_ms; },
+    message(frame) { onMessage(frame); },
     ping(frame) { send({ type: "pong", t: frame.t }); },
   };
 

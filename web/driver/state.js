@@ -42,7 +42,7 @@ function refused(action, { code, detail }) {
 async function work(mine) {
   const outbox = await openOutbox(account.driver_id);
   navigator.storage.persist();
-  const opened = await openLink({ token: account.token, outbox, onRefused: refused });
+  const opened = await openLink({ token: account.token, outbox, onRefused: refused, onMessage: ({ name, text }) => say(`${name}: ${text}`) });
   if (!mine()) { opened.close(); return; }
   link.value = opened;
   elsewhere.value = false;

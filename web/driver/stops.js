@@ -3,9 +3,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { meters, money, time } from "../shared/format.js";
 import { t } from "../shared/messages.js";
+import { Talk } from "../shared/talk.js";
 import { Icon, html } from "../shared/ui.js";
 import { shrink } from "./camera.js";
-import { at, link, report, say, shown } from "./state.js";
+import { act, at, link, report, say, shown } from "./state.js";
 import { useSteady } from "./steady.js";
 import { canFail, mapLink, metersTo, needsPhoto, nextStatus } from "./work.js";
 
@@ -30,8 +31,18 @@ function Current({ stop }) {
     <h2>${stop.name}</h2><p>${stop.address}</p>
     <p class="links"><a class="btn" href=${mapLink(stop)}><${Icon} name="away"/>${t("dr_navigate")}</a>
       ${stop.phone && html`<a class="btn" href=${`tel:${stop.phone}`}>${t("dr_call")}</a>`}</p>
-    <${Facts} stop=${stop}/><${Taken} stop=${stop}/>
+    <${Facts} stop=${stop}/><${Taken} stop=${stop}/><${Written} stop=${stop}/>
     ${canFail(stop) && html`<button class="btn quiet fail" onClick=${() => { failing.value = stop; }}>${t("dr_fail")}</button>`}</article>`;
+}
+// What he and the desk, and on the way to the door he and the customer, wrote. Off line it waits like all that he does.
+function Written({ stop }) {
+  const items = shown.value.messages.filter((one) => one.delivery_id === stop.delivery_id), toDoor = stop.kind === "dropoff";
+  const [channel, setChannel] = useState(toDoor ? "customer" : "desk"), label = t(`dr_write_${channel}`);
+  const send = (text) => act("message", { delivery_id: stop.delivery_id, text, channel });
+  return html`<details class="written" open=${items.length > 0}><summary>${t("messages")}${items.length > 0 && html` <span class="num">${items.length}</span>`}<${Icon} name="down"/></summary>
+    ${toDoor && html`<label class="field">${t("dr_write_to")}<select class="choice" value=${channel} onChange=${(event) => setChannel(event.target.value)}>
+      ${["customer", "desk"].map((one) => html`<option key=${one} value=${one}>${t(`dr_write_${one}`)}</option>`)}</select></label>`}
+    <${Talk} items=${items} mine="driver" send=${send} label=${label} empty=${t("nothing_written")}/></details>`;
 }
 // The photo as it was kept, for as long as this phone still has it.
 function Taken({ stop }) {

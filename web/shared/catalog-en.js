@@ -188,6 +188,7 @@ export default {
 
   messages: "Messages", you: "You", send: "Send", write_hint: "Write a message", with_customer: "with the customer",
   write_driver: "Messages with {name}", write_courier: "Messages with your courier", nothing_written: "Nothing was written yet.",
+  dr_write_to: "Write to", dr_write_customer: "The customer", dr_write_desk: "Dispatch",
   write_courier_hint: "Is something hard to find? Write to your courier. Neither sees the other's number.",
 
   add: "Add {name}", less: "One {name} less", basket: "Basket", basket_empty: "Your basket is empty",

@@ -186,6 +186,7 @@ export default {
 
   messages: "Viestit", you: "Sinä", send: "Lähetä", write_hint: "Kirjoita viesti", with_customer: "asiakkaan kanssa",
   write_driver: "Viestit: {name}", write_courier: "Viestit kuljettajan kanssa", nothing_written: "Viestejä ei vielä ole.",
+  dr_write_to: "Kenelle", dr_write_customer: "Asiakas", dr_write_desk: "Ajojärjestely",
   write_courier_hint: "Onko jotain vaikea löytää? Kirjoita kuljettajalle. Kumpikaan ei näe toisen numeroa.",
 
   add: "Lisää {name}", less: "Yksi {name} vähemmän", basket: "Ostoskori", basket_empty: "Ostoskorisi on tyhjä",

@@ -21,7 +21,7 @@ export function Talk({ items, mine, send, label, empty, wrong = "" }) {
     busy.value = false;
   };
   return html`${items.length ? html`<ol class="talk" role="log" tabindex="0" aria-label=${label} ref=${log}>${items.map((item) => html`
-      <li key=${item.id} data-mine=${item.sender === mine}><small>${item.sender === mine ? t("you") : item.name}${item.channel === "customer" && mine === "desk" ? ` · ${t("with_customer")}` : ""} <time class="num" datetime=${item.at}>${time(item.at)}</time></small><p dir="auto">${item.text}</p></li>`)}</ol>`
+      <li key=${item.id} data-mine=${item.sender === mine}><small>${item.sender === mine ? t("you") : item.name}${item.channel === "customer" ? ` · ${t("with_customer")}` : ""} <time class="num" datetime=${item.at}>${time(item.at)}</time></small><p dir="auto">${item.text}</p></li>`)}</ol>`
     : html`<p class="soft">${empty}</p>`}
     ${send && html`<form class="say" onSubmit=${submit} onInput=${() => { key.value = null; }}><input name="text" autocomplete="off" maxlength=${TEXT_MAX} aria-label=${label} placeholder=${t("write_hint")} required/>
       <button class="btn main" disabled=${busy.value}>${t("send")}</button></form>`}

@@ -175,6 +175,15 @@ async def test_two_processes_that_learn_at_once_learn_once(db: Database, world: 
     assert (model.version, model.learned.at_doors[str(world.verde.id)].n) == (1, 3)
 
 
+async def test_a_jump_that_the_filters_doubt_does_not_spoil_a_ride(db: Database, world: World) -> None:
+    """The path is what the phone can have driven, not what it once believed."""
+    await brought(db, world, roams=True)
+    async with db.platform_tx(Reason.ADMIN) as con:
+        await con.execute("UPDATE driver_locations SET verdict = 'jump' WHERE lng > $1 + 0.05", world.verde.lng)
+    assert await learner(db).learn() == 1
+    assert (await model_of(db, world)).learned.travel["crow_flies/bicycle"].factor.n == 1
+
+
 @pytest.mark.parametrize("odd", [{"silent": True}, {"roams": True}])
 async def test_a_ride_that_nobody_saw_or_that_toured_the_town_teaches_no_ride(
     db: Database, world: World, odd: dict[str, bool]

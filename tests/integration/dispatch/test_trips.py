@@ -53,6 +53,23 @@ async def test_a_trip_has_its_stops_its_way_and_its_figures(onward: Onward) -> N
     assert trip["gaps"] == []
 
 
+async def test_what_the_filters_doubt_is_no_part_of_a_trip(onward: Onward) -> None:
+    """A jump to another city is kept for a dispute, and makes no trip longer."""
+    world, db = onward.world, onward.installation.db
+    delivery_id, track = await write_trip(db, world, world.rosso, world.pool[0], noon())
+    _, before = await get(onward, world.rosso.token, trip_path(delivery_id))
+    async with db.platform_tx(Reason.SEED) as con:
+        await con.execute(
+            """INSERT INTO driver_locations (driver_id, operator_id, recorded_at, received_at, lat, lng, verdict)
+               VALUES ($1, $2, $3, $3, 61.5, 23.8, 'jump')""",
+            world.pool[0].id,
+            world.operator_id,
+            noon() + timedelta(seconds=2),
+        )
+    assert (await get(onward, world.rosso.token, trip_path(delivery_id)))[1] == before
+    assert before["points"] == len(track)
+
+
 async def test_all_positions_come_in_pages(onward: Onward) -> None:
     """Each once, in order; a cursor that is none is refused."""
     world = onward.world

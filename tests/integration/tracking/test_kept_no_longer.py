@@ -136,6 +136,7 @@ async def test_an_erased_drivers_positions_are_nowhere_and_late_ones_do_not_come
         await phone.client.all_acked()
         await board.sees(lambda o: not o["drivers"], "he has gone")
     await reports(onward, neighbour, int(time.time() * 1000))
+    await reports(onward, dora, 1)  # too old: kept raw, apart
     before = await redis.xlen(keys.facts_stream(keys.board_topic(world.operator_id)))
     status, answer = await erase(onward, world.admin_token, dora)
     assert before > 0
@@ -148,8 +149,10 @@ async def test_an_erased_drivers_positions_are_nowhere_and_late_ones_do_not_come
     for heard in (minute, minute - 1):
         assert await redis.zscore(keys.geo_index(world.operator_id, heard), dora.id.hex) is None
     assert await redis.xlen(keys.facts_stream(keys.board_topic(world.operator_id))) == 0
-    for ago_ms in (60_000, 3_600_000, 2 * 24 * 3_600_000):
+    for ago_ms in (60_000, 3_600_000, 2 * 24 * 3_600_000, 9 * 24 * 3_600_000):
         await reports(onward, dora, erased_ms - ago_ms)
+    async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
+        assert await con.fetch("SELECT * FROM rejected_fixes") == []
     assert list(await days_kept(db)) == [neighbour.id]
     assert list(await live.positions(world.operator_id)) == [neighbour.id]
     await reports(onward, dora, int(time.time() * 1000), lat=60.1701)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from dispatch import offers
+from dispatch.decisions import note
 from dispatch.tick import Dispatcher
+from dispatch.unassigned import OpenCode, UnassignedReason
 from dispatch.watch import Lookout
 from kernel.db import Reason
 from kernel.ids import Kind, show
 from tenancy import stores
 from tests.support.people import courier, create_delivery, until, watcher
 from tests.support.server import Onward
-from tests.support.trouble import HOUR, alert_of, asks, codes, part, sql
+from tests.support.trouble import HOUR, alert_of, asks, at_their_places, codes, part, sql
 from tests.support.world import Business
 
 
@@ -92,3 +95,21 @@ async def test_a_closing_with_an_end_is_over_by_itself(onward: Onward) -> None:
     async with watcher(onward, rosso.token) as board:
         await board.sees(lambda o: o["stores"][0]["closed_since"] is None, "the store is open")
     assert len(await sql(onward, "SELECT 1 FROM outbox WHERE type = 'store.opened'")) == 1
+
+
+async def test_a_plan_made_before_the_store_closed_changes_nothing(onward: Onward) -> None:
+    """Planned with the store open, committed with it closed: no offer goes out, and why it waits stays."""
+    world, now = onward.world, datetime.now(UTC)
+    await onward.installation.supervisor.stop()
+    await at_their_places(onward, 1)
+    await create_delivery(onward, world.verde)
+    rows = await sql(onward, "SELECT * FROM deliveries")
+    assert (await set_store(onward, world.verde, opened=False))[0] == 200
+    async with onward.installation.db.platform_tx(Reason.DISPATCH_TICK) as con:
+        seen = [(rows[0]["id"], rows[0]["version"])]
+        asked = {world.pool[0].id: {"deliveries": []}}
+        assert await offers.send(
+            con, operator_id=world.operator_id, asked=asked, deliveries=seen, ttl_s=30, now=now
+        ) == {}  # fmt: skip
+        assert not await note(con, rows[0], UnassignedReason(OpenCode.NO_DRIVERS), None, now)
+    assert await sql(onward, "SELECT 1 FROM offers") == []

@@ -1,0 +1,44 @@
+"""What a board's screen shows decides what it hears of."""
+
+from __future__ import annotations
+
+from tests.support.people import courier, until, watcher
+from tests.support.server import Onward
+
+CENTRE = (60.15, 24.90, 60.18, 24.98)
+NORTH = (60.20, 24.90, 60.25, 24.98)
+
+
+async def test_a_board_hears_of_those_on_its_screen_and_at_once_when_it_looks_elsewhere(onward: Onward) -> None:
+    """Dora drives in the centre, Pia in the north: who looks at the centre hears of Dora alone."""
+    async with (
+        courier(onward, onward.world.pool[0]) as dora,
+        courier(onward, onward.world.pool[1]) as pia,
+    ):
+        await dora.goes_online(60.16, 24.94)
+        await pia.goes_online(60.21, 24.94)
+        async with watcher(onward, onward.world.admin_token) as board:
+            await board.sees(lambda o: sum(bool(d["position"]) for d in o["drivers"]) == 2, "both on the board")
+            board.client.look(*CENTRE)
+            await until(lambda: 60.16 in {p[1] for p in board.positions()}, "who is on the screen", board.changed)
+            for step in range(1, 4):  # the first is told to everybody: now and then a board hears of all
+                await pia.is_at(60.21 + step * 0.001, 24.94)
+            await dora.is_at(60.161, 24.94)
+            await until(lambda: 60.161 in {p[1] for p in board.positions()}, "a movement on the screen", board.changed)
+            assert 60.213 not in {p[1] for p in board.positions()}
+            board.client.look(*NORTH)
+            await until(lambda: 60.213 in {p[1] for p in board.positions()}, "who is there", board.changed)
+
+
+async def test_a_board_looks_where_it_looked_after_a_cut(onward: Onward) -> None:
+    """The client says it again; who never left the screen is shown again."""
+    async with courier(onward, onward.world.pool[0]) as dora, watcher(onward, onward.world.admin_token) as board:
+        await dora.goes_online(60.16, 24.94)
+        await board.sees(lambda o: any(d["position"] for d in o["drivers"]), "Dora on the board")
+        board.client.look(*CENTRE, step_m=20.0)
+        await until(board.positions, "on the screen", board.changed)
+        await board.client.cut()
+        await until(lambda: board.client.connections == 2, "the board is back", board.changed)
+        before = len(board.positions())
+        await dora.is_at(60.161, 24.94)
+        await until(lambda: 60.161 in {p[1] for p in board.positions()[before:]}, "a movement", board.changed)
