@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from dispatch import service
-from kernel.clock import Clock, JumpWatch, from_ms
+from kernel.clock import Clock, JumpWatch, from_ms, to_ms
 from kernel.db import Database, Reason, Record
 from kernel.log import get_logger
 from tracking.fix import Position
@@ -51,6 +51,7 @@ class RollCall:
         async with self._db.platform_tx(Reason.DRIVER_PRESENCE, readonly=True) as con:
             operators = [row["id"] for row in await con.fetch("SELECT id FROM operators ORDER BY id")]
         quiet: set[UUID] = set()
+        fresh_ms = range(to_ms(now - WOKEN_AFTER), to_ms(now))
         for operator_id in operators:
             async with self._db.platform_tx(Reason.DRIVER_PRESENCE, readonly=True) as con:
                 rows = await con.fetch(_ON_THE_ROLL, operator_id)
@@ -60,6 +61,8 @@ class RollCall:
                 if row["silent_since"] is not None:
                     await self._look_for(row, position)
                     quiet.add(row["id"])
+                elif position is not None and position.received_ms in fresh_ms:
+                    continue  # as with nearly everybody
                 elif now - (heard_at := self._ears.heard_at(now, position, row["state_since"])) > WOKEN_AFTER:
                     await self._call(row, heard_at, now)
                     quiet.add(row["id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
-from kernel import metrics
 from kernel.clock import SystemClock
 from kernel.ids import new_id
 from kernel.redis import Redis
 from onward.adapters.wake import AT_ONCE_MAX, WAITING_MAX, NobodyWakes, WebhookWakeUp, wake_up_by, wake_url
 from onward.embedded import Servers
-from tests.support.people import create_delivery, until
+from tests.support.people import create_delivery, eventually, until
 from tests.support.server import start_onward
 from tests.support.wake import RecordingWakeUp, relay
 from tests.support.world import Driver
@@ -59,7 +60,8 @@ async def test_who_is_to_be_woken_and_why_is_told_once(made: Any) -> None:
 
 
 def outcomes() -> dict[str, float]:
-    return {name: metrics.wakes.labels(name)._value.get() for name in ("sent", "failed", "dropped")}
+    names = ("sent", "failed", "dropped")
+    return {name: REGISTRY.get_sample_value("onward_wakes_total", {"outcome": name}) or 0 for name in names}
 
 
 async def test_a_slow_relay_holds_up_nobody_and_is_asked_by_a_few_at_once() -> None:
@@ -89,12 +91,16 @@ async def test_a_relay_that_fails_or_is_away_is_told_of_in_the_metrics_alone() -
         await stranger.wake(new_id(), "silent")
     away = WebhookWakeUp(told.url, SECRET, SystemClock())
     await away.wake(new_id(), "offer")
-    for each in (wakes, stranger, away):
-        while each._posts:
-            await next(iter(each._posts))
-        await each.aclose()
-    assert {name: n - before[name] for name, n in outcomes().items()} == {"sent": 0, "failed": 3, "dropped": 0}
+
+    async def ended() -> dict[str, float]:
+        await asyncio.sleep(0)
+        return {name: n - before[name] for name, n in outcomes().items()}
+
+    await eventually(ended, lambda n: sum(n.values()) == 3, "all three have ended")
+    assert await ended() == {"sent": 0, "failed": 3, "dropped": 0}
     assert len(told.asked) == 1
+    for each in (wakes, stranger, away):
+        await each.aclose()
 
 
 def test_only_a_web_address_can_be_told() -> None:

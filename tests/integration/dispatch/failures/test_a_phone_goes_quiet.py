@@ -6,8 +6,6 @@ import time
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from dispatch.roll_call import OFF_AFTER, WOKEN_AFTER, RollCall
 from dispatch.service import SHIFT_GOES_ON
 from kernel.clock import JumpWatch, from_ms
@@ -93,21 +91,21 @@ async def test_a_quiet_phone_is_woken_once_then_taken_off_and_its_greeting_goes_
         assert (going_on["started_at"], going_on["ended_at"]) == (begun["started_at"], None)
 
 
-@pytest.mark.parametrize(("away", "count"), [(OFF_AFTER + 2 * A_LITTLE, 1), (SHIFT_GOES_ON + A_LITTLE, 2)])
-async def test_a_fix_by_http_brings_him_back_after_a_long_silence_to_a_new_shift(
-    onward: Onward, away: timedelta, count: int
-) -> None:
-    """No greeting, no socket: the next look sees that he speaks."""
-    pia, called = onward.world.pool[0], Called(onward)
+async def test_a_fix_by_http_brings_him_back_after_a_long_silence_to_a_new_shift(onward: Onward) -> None:
+    """No greeting, no socket: the next look sees that he speaks; within half an hour the shift goes on."""
+    (pia, other, _), called = onward.world.pool, Called(onward)
     await comes(onward, pia)
-    await called.after(OFF_AFTER + A_LITTLE)
-    await called.after(OFF_AFTER + A_LITTLE)
-    assert await state(onward, pia) == "offline"
+    await comes(onward, other)
+    for _ in range(2):
+        await called.after(OFF_AFTER + A_LITTLE)
+        assert (await state(onward, pia), await state(onward, other)) == ("offline", "offline")
     await reports(onward, pia)
-    await called.after(away)
-    assert await state(onward, pia) == "available"
-    kept = await shifts(onward, pia)
-    assert [row["ended_at"] is None for row in kept] == [False] * (count - 1) + [True]
+    await called.after(SHIFT_GOES_ON - A_LITTLE)
+    await reports(onward, other)
+    await called.after(SHIFT_GOES_ON + A_LITTLE)
+    for driver, open_shifts in ((pia, [True]), (other, [False, True])):
+        assert await state(onward, driver) == "available"
+        assert [row["ended_at"] is None for row in await shifts(onward, driver)] == open_shifts
 
 
 async def test_an_app_of_somebody_else_brings_him_back_also_by_a_clock_set_back(onward: Onward) -> None:
@@ -128,23 +126,25 @@ async def test_an_app_of_somebody_else_brings_him_back_also_by_a_clock_set_back(
     assert await state(onward, pia) == "available"
 
 
-@pytest.mark.parametrize("silenced", [False, True])
-async def test_who_went_himself_is_never_brought_back(onward: Onward, silenced: bool) -> None:
+async def test_who_went_himself_is_never_brought_back(onward: Onward) -> None:
     """His phone goes on to report, and greets: he has left, also if he was taken off before he said so."""
-    pia, called = onward.world.pool[0], Called(onward)
+    (pia, silenced, _), called = onward.world.pool, Called(onward)
+    await comes(onward, silenced)
+    await called.after(OFF_AFTER + A_LITTLE)
     await comes(onward, pia)
-    if silenced:
-        await called.after(OFF_AFTER + A_LITTLE)
-    status, answer = await asks(onward, "PATCH", "/driver/availability", pia.token, {"state": "offline"})
-    assert (status, answer) == (200, {"state": "offline"})
-    await reports(onward, pia)
+    for driver in (pia, silenced):
+        answer = await asks(onward, "PATCH", "/driver/availability", driver.token, {"state": "offline"})
+        assert answer == (200, {"state": "offline"})
+        await reports(onward, driver)
     await called.after(OFF_AFTER + 2 * A_LITTLE)
-    async with courier(onward, pia) as back:
-        assert (back.last("welcome") or {})["state"]["driver"]["state"] == "offline"
-        await back.is_at(onward.world.verde.lat, onward.world.verde.lng)
+    for driver in (pia, silenced):
+        async with courier(onward, driver) as back:
+            assert (back.last("welcome") or {})["state"]["driver"]["state"] == "offline"
+            await back.is_at(onward.world.verde.lat, onward.world.verde.lng)
     await called.after(OFF_AFTER + 3 * A_LITTLE)
-    assert await state(onward, pia) == "offline"
-    assert all(row["ended_at"] is not None for row in await shifts(onward, pia))
+    for driver in (pia, silenced):
+        assert await state(onward, driver) == "offline"
+        assert all(row["ended_at"] is not None for row in await shifts(onward, driver))
 
 
 async def test_who_works_rests_or_is_asked_is_not_taken_off(onward: Onward) -> None:
