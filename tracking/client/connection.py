@@ -74,6 +74,9 @@ class Connection:
                 code, reason = await self._one_socket()
             except (OSError, TimeoutError, InvalidHandshake, ValueError):
                 pass
+            except asyncio.CancelledError:
+                self._side.closed(LOST)  # who runs again begins with a greeting
+                raise
             finally:
                 self._socket = None
                 self.connected.clear()

@@ -129,3 +129,17 @@ async def test_the_document_of_the_sockets_is_served(onward: Onward) -> None:
     """Beside the one of the API."""
     async with onward.http.get("/asyncapi.json") as reply:
         assert (await reply.json())["asyncapi"] == "3.0.0"
+
+
+async def test_a_client_stopped_in_the_middle_and_run_again_greets_first(onward: Onward) -> None:
+    """An app that stops its socket while it is live, and starts it later, goes on with what it kept."""
+    phone = DriverClient(onward.url, onward.world.pool[0].token)
+    for life in range(2):
+        task = asyncio.create_task(phone.run())
+        await asyncio.wait_for(phone.connected.wait(), 10)
+        await phone.send_fixes([{"t": int(time.time() * 1000) + life, "lat": 60.17, "lng": 24.94}])
+        await phone.all_acked()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert phone.connections == 2
+    assert not phone.nacks
