@@ -26,6 +26,10 @@ DEVICE_TIME_BACK_MAX: Final = timedelta(hours=24)
 DONE: Final = "done"
 NOTICED_FOR: Final = timedelta(hours=2)
 NOTICES_MAX: Final = 20
+WAS_SILENT: Final = "was_silent"
+"""The notice of a driver who was off line for silence until this welcome."""
+
+_DRIVER: Final = "SELECT name, vehicle, state, silent_since FROM driver_profiles WHERE id = $1"
 
 
 class Desk:
@@ -38,14 +42,20 @@ class Desk:
     async def state(self, principal: Principal, last_event: str) -> dict[str, Any]:
         """Return the driver, his open offers, his route, and what was written to him after a message he knows.
 
-        Times are text, in both encodings.
+        Times are text, in both encodings. Asking is a sign of life: who was taken off line for silence is back at work.
         """
         driver_id = principal.driver()
-        async with self._db.driver_tx(driver_id, readonly=True) as con:
-            driver = one(await con.fetchrow("SELECT * FROM driver_profiles WHERE id = $1", driver_id), "driver")
-            open_offers = await offers.open_for(con, driver_id, self._clock.now())
+        async with self._db.driver_tx(driver_id) as con:
+            now, silent_since = self._clock.now(), None
+            driver = one(await con.fetchrow(_DRIVER, driver_id), "driver")
+            if driver["silent_since"] is not None:
+                silent_since = await service.come_back(con, driver_id, now)
+                driver = one(await con.fetchrow(_DRIVER, driver_id), "driver")
+            open_offers = await offers.open_for(con, driver_id, now)
             version, stops, _ = await route_of(con, driver_id)
-            notices = await _notices(con, driver_id, self._clock.now())
+            notices = await _notices(con, driver_id, now)
+            if silent_since is not None:
+                notices.append({"code": WAS_SILENT, "since": silent_since, "at": now})
             written = await messages.for_driver(con, driver_id, last_event)
         state = {
             "driver": {

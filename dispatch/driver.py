@@ -1,4 +1,7 @@
-"""The driver's state as a table. Work makes a driver busy; only a driver without work can leave or take a break."""
+"""The driver's state as a table. Work makes a driver busy; only a driver without work can leave or take a break.
+
+Who falls silent without work is taken off line, and is back as soon as his phone is; who left himself is not.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ class DriverEvent(StrEnum):
     RUN_OUT_OF_WORK = "run out of work"
     TAKE_A_BREAK = "take a break"
     GO_OFFLINE = "go off line"
+    FALL_SILENT = "fall silent"
+    COME_BACK = "come back"
 
 
 S, E = DriverState, DriverEvent
@@ -46,6 +51,8 @@ DRIVER: Final = Machine[DriverState, DriverEvent](
         (S.AVAILABLE, E.GO_OFFLINE): S.OFFLINE,
         (S.ON_BREAK, E.GO_OFFLINE): S.OFFLINE,
         (S.OFFLINE, E.GO_OFFLINE): S.OFFLINE,
+        (S.AVAILABLE, E.FALL_SILENT): S.OFFLINE,
+        (S.OFFLINE, E.COME_BACK): S.AVAILABLE,
     },
 )
 

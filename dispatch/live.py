@@ -20,6 +20,7 @@ from kernel.errors import Problem
 from kernel.events import Event, EventType
 from kernel.ids import Kind, show
 from tracking.fences import Fences, NextStop
+from tracking.ports import WakeUp
 from tracking.push import DriverPush
 from tracking.recovery import Facts
 from tracking.wire import DriverMessage, Offer, OfferGone, Route
@@ -28,12 +29,15 @@ from tracking.wire import DriverMessage, Offer, OfferGone, Route
 class LiveFacts:
     """Publishes to boards, customers and drivers."""
 
-    def __init__(self, db: Database, views: BoardViews, facts: Facts, push: DriverPush, fences: Fences) -> None:
+    def __init__(
+        self, db: Database, views: BoardViews, facts: Facts, push: DriverPush, fences: Fences, wake_up: WakeUp
+    ) -> None:
         self._db = db
         self._views = views
         self._facts = facts
         self._push = push
         self._fences = fences
+        self._wake_up = wake_up
 
     async def on_delivery(self, con: Connection, event: Event) -> None:
         """A delivery changed: tell both boards and its customer, and show its driver's new state."""
@@ -55,10 +59,11 @@ class LiveFacts:
         await self._tell_boards_of_driver(con, event.operator_id, event.driver_id, set())
 
     async def on_offer(self, con: Connection, event: Event) -> None:
-        """An offer was sent or closed: tell the driver's phone."""
+        """An offer was sent or closed: tell the driver's phone, and have it woken for one that it can't hear."""
         assert event.driver_id is not None
         if event.type is EventType.OFFER_SENT:
-            await self._push.push(event.driver_id, Offer(event.data))
+            if not await self._push.push(event.driver_id, Offer(event.data)):
+                await self._wake_up.wake(event.driver_id, "offer")
         else:
             await self._push.push(event.driver_id, OfferGone(event.data["id"], event.data["status"]))
 

@@ -171,7 +171,7 @@ async def _question(
     pickups = [Point(row["p_lat"], row["p_lng"]) for row in jobs]
     asked = [row for row in drivers if row["has_offer"]]
     able = [row for row in drivers if not row["has_offer"] and row["missed"] < MISSED_MAX]
-    found = await live.nearest(operator_id, pickups, count=NEAREST_COUNT + len(asked))
+    found = await live.nearest(operator_id, pickups, count=NEAREST_COUNT + len(asked), now_ms=to_ms(now))
     near = {driver for place in found for driver, _ in place} | {row["pinned_driver_id"] for row in jobs}
     wanted = [row for row in able if row["id"] in near or row["pool"] == "dedicated"] or able
     seen = await live.positions(operator_id, [row["id"] for row in wanted])

@@ -6,7 +6,6 @@ somebody else. With food aboard nothing is taken away: that is the dispatcher's 
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,11 +16,12 @@ from dispatch.alerts import Alert, AlertCode, count_open, settle
 from dispatch.delivery import BEFORE_PICKUP, DeliveryStatus
 from dispatch.snapshot import LEAD_S
 from dispatch.unassigned import OpenCode
-from kernel.clock import JUMP_MIN_S, Clock, JumpWatch, from_ms
+from kernel.clock import Clock, JumpWatch, from_ms
 from kernel.db import Connection, Database, Reason, Record
 from kernel.ids import Kind, show
 from tracking.fix import Position
 from tracking.live import LivePositions
+from tracking.presence import Ears
 
 VANISHED_AFTER_S: Final = 300
 DECLINES_WINDOW_S: Final = 600
@@ -91,15 +91,11 @@ class Lookout:
     def __init__(self, db: Database, live: LivePositions, clock: Clock, *, jumps: JumpWatch | None = None) -> None:
         self._db = db
         self._live = live
-        self._clock = clock
-        self._jumps = jumps or JumpWatch(clock, asyncio.get_running_loop().time)
-        self._listening_since = clock.now()
+        self._ears = Ears(clock, jumps)
 
     async def look(self) -> None:
         """Look once at everything; several processes may."""
-        now = self._clock.now()
-        if self._jumps.jumped():
-            self._listening_since = now  # nobody's silence can be told by a clock that was moved
+        now = self._ears.listen()
         async with self._db.platform_tx(Reason.LOOKOUT, readonly=True) as con:
             operators = [row["id"] for row in await con.fetch("SELECT id FROM operators ORDER BY id")]
         for operator_id in operators:
@@ -114,6 +110,7 @@ class Lookout:
                 await settle(con, operator_id, CODES, found, now)
         async with self._db.platform_tx(Reason.LOOKOUT, readonly=True) as con:
             await count_open(con)
+        self._ears.listened()
 
     async def _silent(self, operator_id: UUID, now: datetime) -> list[tuple[Record, Position | None]]:
         """Return the deliveries of drivers whose phone was silent too long, and where he was seen last.
@@ -123,14 +120,10 @@ class Lookout:
         async with self._db.platform_tx(Reason.LOOKOUT, readonly=True) as con:
             rows = await con.fetch(_CARRYING, operator_id, [status.value for status in BEFORE_PICKUP | ABOARD])
         seen = await self._live.positions(operator_id, sorted({row["driver_id"] for row in rows}))
-        latest = self._clock.now() + timedelta(seconds=JUMP_MIN_S)  # phones spoke on while we looked
         silent = []
         for row in rows:
             position = seen.get(row["driver_id"])
-            heard = [self._listening_since, row["assigned_at"] or self._listening_since]
-            if position is not None:
-                heard.append(from_ms(position.received_ms))
-            heard_at = max((at for at in heard if at <= latest), default=now)
+            heard_at = self._ears.heard_at(now, position, row["assigned_at"])
             if now - heard_at > timedelta(seconds=VANISHED_AFTER_S):
                 silent.append((row, position))
         return silent

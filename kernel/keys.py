@@ -18,9 +18,9 @@ def positions(operator_id: UUID) -> str:
     return f"pos:{{{operator_id.hex}}}"
 
 
-def geo_index(operator_id: UUID) -> str:
-    """Geo set of the drivers on line, member = driver id in hex."""
-    return f"geo:{{{operator_id.hex}}}"
+def geo_index(operator_id: UUID, minute: int) -> str:
+    """Geo set of the drivers heard in a minute (Unix), member = driver id in hex; goes by itself."""
+    return f"geo:{{{operator_id.hex}}}:{minute}"
 
 
 def durable_seqs(operator_id: UUID) -> str:

@@ -28,6 +28,7 @@ ingest_batch = Histogram(
     "onward_ingest_batch_fixes", "Fixes per Redis batch", buckets=(1, 2, 5, 10, 25, 50, 100, 250, 1000)
 )
 ingest_seconds = Histogram("onward_ingest_seconds", "Time to make a batch of fixes durable", buckets=MS_BUCKETS)
+wakes = Counter("onward_wakes_total", "Requests to wake a driver's phone, by outcome", ["outcome"])
 history_rows = Counter("onward_history_rows_total", "Positions written to history")
 viewer_frames = Counter("onward_viewer_frames_total", "Frames sent to viewers", ["type"])
 

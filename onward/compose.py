@@ -20,6 +20,7 @@ from dispatch.live import LiveFacts
 from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
 from dispatch.proof import ProofStore
+from dispatch.roll_call import RollCall
 from dispatch.routing_process import Routings
 from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
@@ -34,6 +35,7 @@ from kernel.outbox import Relay
 from kernel.redis import CLUSTER, Redis, Shards, connect, is_cluster
 from kernel.supervise import Supervisor
 from onward import asyncapi, health, mappage, middleware, openapi, pages, reactions, routes, timers
+from onward.adapters.wake import wake_up_by
 from onward.config import Settings
 from onward.maps.store import map_dir
 from onward.travel import TravelFactory
@@ -106,11 +108,13 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
+    wake_up = wake_up_by(settings.wake_url, settings.signing_secret(), clock)
+    roll_call = RollCall(db, live, wake_up, clock)
     streams = Streams(hub, facts, views)
     door = FrontDoor(db, links, clock)
     drivers = DriverGateway(door=door, desk=Desk(db, clock), ingest=ingest, hub=hub, push=push, clock=clock)
     viewers = ViewerGateway(door=door, streams=streams, bearer=middleware.bearer)
-    facts_out = LiveFacts(db, views, facts, push, fences)
+    facts_out = LiveFacts(db, views, facts, push, fences, wake_up)
     relay = Relay(
         db,
         reactions.reactions(facts_out, dispatcher),
@@ -156,7 +160,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.leaders(db, redis, clock, eta, learner, numbers, lookout))
+        timers.start(supervisor, timers.leaders(db, clock, eta, learner, numbers, lookout, roll_call))
 
     async def life(_app: web.Application) -> AsyncIterator[None]:
         supervisor.start("hub", hub.run)
@@ -168,6 +172,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         yield
         await supervisor.stop()
         planner.close(kill=True)  # nobody waits for an answer any more; one that only starts would hold us up
+        await wake_up.aclose()
         await shards.aclose()
         await db.close()
 

@@ -13,8 +13,10 @@ from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from kernel.redis import is_cluster
+from onward.adapters.wake import wake_url
 from onward.travel import routing_url
 
+WakeUrl = Annotated[str, AfterValidator(wake_url)]
 RoutingUrl = Annotated[str, AfterValidator(routing_url)]
 Fsync = Literal["everysec", "always"]
 SECRET_FILE_MODE = 0o600
@@ -52,6 +54,9 @@ class Settings(BaseSettings):
     routing_url: RoutingUrl = Field(
         default="",
         description="A server for travel times: osrm+http://… or valhalla+http://…; empty: the map's streets.",
+    )
+    wake_url: WakeUrl = Field(
+        default="", description="Is told (POST) which driver's phone to wake by a push; empty: nobody is."
     )
     style_url: str = Field(default="", description="A MapLibre style of your own instead of the imported map.")
     secret: str = Field(default="", description="Signs tracking links; empty: made once and kept below data_dir.")

@@ -12,14 +12,13 @@ from dispatch import offers
 from dispatch.eta import EtaKeeper
 from dispatch.eta_learner import EtaLearner
 from dispatch.numbers import BoardNumbers
+from dispatch.roll_call import RollCall
 from dispatch.watch import Lookout
 from kernel.clock import JUMP_MIN_S, Clock, JumpWatch
 from kernel.db import Database, Reason
-from kernel.redis import Redis
 from kernel.supervise import Supervisor
 from tenancy import stores
 from tracking.filters_kept import Filters
-from tracking.presence import remove_ghosts
 from tracking.retention import forget_old
 from tracking.streams import Streams
 
@@ -42,12 +41,12 @@ def everybodys(streams: Streams, filters: Filters) -> tuple[Timer, ...]:
 
 def leaders(
     db: Database,
-    redis: Redis,
     clock: Clock,
     eta: EtaKeeper,
     learner: EtaLearner,
     numbers: BoardNumbers,
     lookout: Lookout,
+    roll_call: RollCall,
 ) -> tuple[Timer, ...]:
     """Return what one process does for all. That two do it for a moment, when the leader changes, harms nothing."""
 
@@ -84,7 +83,7 @@ def leaders(
         Timer("eta_learning", 120.0, learner.learn),
         Timer("staffing", 60.0, numbers.note_staffing),
         Timer("lookout", 5.0, lookout.look),
-        Timer("ghosts", 30.0, lambda: remove_ghosts(redis, clock)),
+        Timer("roll_call", 5.0, roll_call.look),
         Timer("open_stores", 5.0, open_stores),
         Timer("forget", 3600.0, forget),
         Timer("retention", 3600.0, lambda: forget_old(db, clock.now())),

@@ -36,6 +36,7 @@ from tracking.fix import (
     rejected_row,
     unpack_position,
 )
+from tracking.live import INDEXED_S, MINUTE_MS
 from tracking.wire import WireFix
 
 TICK_S: Final = 0.02
@@ -227,10 +228,12 @@ class Ingest:
                 batch[b"r"] = pack_rows(unplaced)
             pipe.xadd(keys.fix_stream(operator_id), batch)
         if newest:
-            index: list[float | str] = []
+            heard: dict[int, list[float | str]] = defaultdict(list)
             for position in newest.values():
-                index += (position.lng, position.lat, position.driver_id.hex)
-            pipe.geoadd(keys.geo_index(operator_id), index)
+                heard[position.received_ms // MINUTE_MS] += (position.lng, position.lat, position.driver_id.hex)
+            for minute, places in heard.items():
+                pipe.geoadd(keys.geo_index(operator_id, minute), places)
+                pipe.expire(keys.geo_index(operator_id, minute), INDEXED_S)
             packed = {driver.bytes: position.pack() for driver, position in newest.items()}
             pipe.hset(keys.positions(operator_id), mapping=packed)
             moved = [(driver.bytes, p.lat, p.lng, p.heading_deg, p.speed_mps, p.t_ms) for driver, p in newest.items()]

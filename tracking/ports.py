@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+from uuid import UUID
 
 from kernel.access import Principal
 from kernel.http import Rate
@@ -27,6 +28,13 @@ class DriverDesk(Protocol):
 
     async def act(self, principal: Principal, action: DriverAction) -> None:
         """Carry out an action once per its id; raise a `Problem` for a refusal (also when asked again)."""
+
+
+class WakeUp(Protocol):
+    """Makes a phone's operating system start the driver's app, so that it connects again."""
+
+    async def wake(self, driver_id: UUID, reason: Literal["silent", "offer"]) -> None:
+        """Ask for it, without waiting for an answer; never raises. His phone is silent, or missed an offer."""
 
 
 class Limits(Protocol):

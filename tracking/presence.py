@@ -1,26 +1,54 @@
-"""Ghosts: a driver whose phone went quiet leaves the geo index, so that nobody looks for work for him there."""
+"""Presence: when a driver's phone was heard last, as told by a process that could hear it.
+
+Silence counts from when this process began to listen, too: after an outage, or when the clock was set, everybody gets
+the whole term again.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
-from kernel import keys
-from kernel.clock import Clock
-from kernel.redis import Redis
-from tracking.live import LivePositions
+from kernel.clock import JUMP_MIN_S, Clock, JumpWatch, from_ms
+from tracking.fix import Position
 
-GONE_AFTER_MS: Final = 5 * 60_000
+DEAF_AFTER_S: Final = 60.0
+"""So long without one look that succeeded, and nobody can say who spoke meanwhile."""
 
 
-async def remove_ghosts(redis: Redis, clock: Clock) -> int:
-    """Remove drivers silent for five minutes from every operator's geo index; their last position stays known."""
-    removed = 0
-    oldest_ms = clock.now_ms() - GONE_AFTER_MS
-    for operator in await redis.smembers(keys.operators()):
-        operator_id = UUID(bytes=operator)
-        seen = await LivePositions(redis).positions(operator_id)
-        ghosts = [driver.hex for driver, position in seen.items() if position.received_ms < oldest_ms]
-        if ghosts:
-            removed += await redis.zrem(keys.geo_index(operator_id), *ghosts)
-    return removed
+class Ears:
+    """Since when this process listens."""
+
+    def __init__(
+        self, clock: Clock, jumps: JumpWatch | None = None, monotonic_s: Callable[[], float] | None = None
+    ) -> None:
+        self._clock = clock
+        self._monotonic_s = monotonic_s or asyncio.get_running_loop().time
+        self._jumps = jumps or JumpWatch(clock, self._monotonic_s)
+        self._since = clock.now()
+        self._heard_all_s: float | None = None
+
+    def listen(self) -> datetime:
+        """Begin a look; return the present."""
+        now = self._clock.now()
+        was_deaf = self._heard_all_s is not None and self._monotonic_s() - self._heard_all_s > DEAF_AFTER_S
+        if self._jumps.jumped() or was_deaf:
+            self._since = now
+        return now
+
+    def listened(self) -> None:
+        """End a look that succeeded."""
+        self._heard_all_s = self._monotonic_s()
+
+    def heard_at(self, now: datetime, position: Position | None, since: datetime | None) -> datetime:
+        """Return when a phone was heard last, by its newest position; it is not expected to speak before `since`.
+
+        What lies in the future, because the clock was set back, tells nothing.
+        """
+        latest = self._clock.now() + timedelta(seconds=JUMP_MIN_S)  # phones spoke on while we looked
+        heard = [self._since, since or self._since]
+        if position is not None:
+            heard.append(from_ms(position.received_ms))
+        return max((at for at in heard if at <= latest), default=now)

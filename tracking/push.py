@@ -29,16 +29,16 @@ class DriverPush:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def push(self, driver_id: UUID, message: DriverDown) -> None:
-        """Send a message to the driver's open sockets."""
-        await self._publish(driver_id, Notice(message=msgspec.to_builtins(message)))
+    async def push(self, driver_id: UUID, message: DriverDown) -> bool:
+        """Send a message to the driver's open sockets; say whether there is one, as far as any process knows."""
+        return await self._publish(driver_id, Notice(message=msgspec.to_builtins(message)))
 
     async def take_over(self, driver_id: UUID, device_id: str, session: str, clock_ms: int) -> None:
         """Tell sockets of this device to close which, by the device's own clock, said hello before this one did."""
         await self._publish(driver_id, Notice(device_id=device_id, session=session, clock_ms=clock_ms))
 
-    async def _publish(self, driver_id: UUID, notice: Notice) -> None:
-        await self._redis.spublish(keys.driver_channel(driver_id), _encode(notice))
+    async def _publish(self, driver_id: UUID, notice: Notice) -> bool:
+        return bool(await self._redis.spublish(keys.driver_channel(driver_id), _encode(notice)))
 
 
 def read_notice(payload: bytes) -> Notice:

@@ -14,6 +14,7 @@ from kernel.clock import to_ms
 from kernel.db import Connection, Database, Reason
 from kernel.redis import Redis
 from tracking.fix import unpack_position
+from tracking.live import MINUTE_MS
 
 LATE_DAYS_MAX: Final = 9
 """Days that late fixes may still reach (seven, and what waits to be written) keep their place, if not their rows."""
@@ -95,4 +96,6 @@ async def erase_live(redis: Redis, operator_id: UUID, driver_id: UUID, at: datet
     seen = unpack_position(driver_id, packed)
     if min(seen.t_ms, seen.received_ms) <= to_ms(at):
         await redis.hdel(keys.positions(operator_id), driver_id.bytes)
-        await redis.zrem(keys.geo_index(operator_id), driver_id.hex)
+        minute = seen.received_ms // MINUTE_MS
+        for heard in (minute, minute - 1):  # older ones nobody searches any more
+            await redis.zrem(keys.geo_index(operator_id, heard), driver_id.hex)

@@ -31,11 +31,22 @@ class Onward:
 
 @contextlib.asynccontextmanager
 async def start_onward(
-    database_url: str, redis_url: str, data_dir: Path, *, pool_drivers: int = 3, rate_limits: bool = False
+    database_url: str,
+    redis_url: str,
+    data_dir: Path,
+    *,
+    pool_drivers: int = 3,
+    rate_limits: bool = False,
+    wake_url: str = "",
 ) -> AsyncIterator[Onward]:
     """Run the product on these servers with a fresh world."""
     settings = Settings(
-        database_url=database_url, redis_url=redis_url, data_dir=data_dir, port=0, rate_limits=rate_limits
+        database_url=database_url,
+        redis_url=redis_url,
+        data_dir=data_dir,
+        port=0,
+        rate_limits=rate_limits,
+        wake_url=wake_url,
     )
     async with running(settings) as (installation, url), aiohttp.ClientSession(url) as http:
         yield Onward(installation, await make_world(installation.db, pool_drivers=pool_drivers), url, http)

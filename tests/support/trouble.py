@@ -10,6 +10,7 @@ from kernel import keys
 from kernel.db import Reason
 from tests.support.server import Onward
 from tracking.fix import Position
+from tracking.live import MINUTE_MS
 
 HOUR = timedelta(hours=1)
 
@@ -56,5 +57,7 @@ async def at_their_places(onward: Onward, drivers: int) -> None:
         verde = onward.world.verde
         position = Position(driver.id, now_ms, verde.lat, verde.lng, 5.0, 0.0, None, now_ms)
         await redis.hset(keys.positions(onward.world.operator_id), driver.id.bytes, position.pack())
-        await redis.geoadd(keys.geo_index(onward.world.operator_id), [verde.lng, verde.lat, driver.id.hex])
+        await redis.geoadd(
+            keys.geo_index(onward.world.operator_id, now_ms // MINUTE_MS), [verde.lng, verde.lat, driver.id.hex]
+        )
         await sql(onward, "UPDATE driver_profiles SET state = 'available' WHERE id = $1", driver.id)

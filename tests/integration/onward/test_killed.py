@@ -22,6 +22,7 @@ from tests.integration.onward.test_command_line import Terminal
 from tests.support.people import eventually
 from tests.support.world import World
 from tracking.fix import Position
+from tracking.live import MINUTE_MS
 
 DELIVERIES = 3
 MOMENTS = {
@@ -62,11 +63,13 @@ async def a_rush(db: Database, redis: Redis, world: World) -> None:
         async with db.platform_tx(Reason.ADMIN) as con:
             await service.create(con, new, now)
             await con.execute("UPDATE driver_profiles SET state = 'available'")
-    seen_ms = int(time.time() * 1000) + 600_000
+    now_ms = int(time.time() * 1000)
+    seen_ms = now_ms + 600_000
     for driver in world.pool:
         position = Position(driver.id, seen_ms, world.rosso.lat, world.rosso.lng, 5.0, 0.0, None, seen_ms)
         await redis.hset(keys.positions(world.operator_id), driver.id.bytes, position.pack())
-        await redis.geoadd(keys.geo_index(world.operator_id), [world.rosso.lng, world.rosso.lat, driver.id.hex])
+        index = keys.geo_index(world.operator_id, now_ms // MINUTE_MS)
+        await redis.geoadd(index, [world.rosso.lng, world.rosso.lat, driver.id.hex])
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

@@ -17,7 +17,7 @@ from tests.support.people import courier, watcher
 from tests.support.server import Onward
 from tests.support.world import Driver, World
 from tracking.history import HistoryWriter
-from tracking.live import LivePositions
+from tracking.live import MINUTE_MS, LivePositions
 from tracking.retention import forget_old
 
 
@@ -145,7 +145,9 @@ async def test_an_erased_drivers_positions_are_nowhere_and_late_ones_do_not_come
     assert list(await days_kept(db)) == [neighbour.id]
     live = LivePositions(redis)
     assert list(await live.positions(world.operator_id)) == [neighbour.id]
-    assert await redis.zscore(keys.geo_index(world.operator_id), dora.id.hex) is None
+    minute = erased_ms // MINUTE_MS
+    for heard in (minute, minute - 1):
+        assert await redis.zscore(keys.geo_index(world.operator_id, heard), dora.id.hex) is None
     assert await redis.xlen(keys.facts_stream(keys.board_topic(world.operator_id))) == 0
     for ago_ms in (60_000, 3_600_000, 2 * 24 * 3_600_000, 9 * 24 * 3_600_000):
         await reports(onward, dora, erased_ms - ago_ms)
