@@ -147,7 +147,7 @@ class Load:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._drivers: list[Socket] = []
+        self._drivers: dict[int, Socket] = {}
         self._viewers: list[Socket] = []
         self._heard: Counter[str] = Counter()
         self._latencies_ms: list[float] = []
@@ -163,7 +163,7 @@ class Load:
 
         async def driver(number: int, token: str) -> None:
             async with gate:
-                self._drivers.append(await self._open("/ws/driver", self._hear_driver, self._hello(number, token)))
+                self._drivers[number] = await self._open("/ws/driver", self._hear_driver, self._hello(number, token))
 
         async def viewer(number: int, token: str) -> None:
             async with gate:
@@ -297,7 +297,7 @@ class Load:
         lasted = time.monotonic() - began
         with_acks = self._plan.protocol == "onward"
         deadline = time.monotonic() + 10
-        while with_acks and time.monotonic() < deadline and any(s.durable < s.seq for s in self._drivers):  # noqa: ASYNC110
+        while with_acks and time.monotonic() < deadline and any(s.durable < s.seq for s in self._drivers.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.2)
         latencies = np.asarray(self._latencies_ms or [0.0])
@@ -305,11 +305,11 @@ class Load:
             "seconds": lasted,
             "frames": sent,
             "fixes": self._sent_fixes,
-            "unacked_frames": sum(s.seq - s.durable for s in self._drivers) if with_acks else 0,
+            "unacked_frames": sum(s.seq - s.durable for s in self._drivers.values()) if with_acks else 0,
             "heard": dict(self._heard),
             "nacks": dict(self._nacks),
             "viewer_bytes": sum(socket.bytes_in for socket in self._viewers) - bytes_before,
-            "closed": dict(Counter(s.closed_with for s in (*self._drivers, *self._viewers) if s.closed_with)),
+            "closed": dict(Counter(s.closed_with for s in (*self._drivers.values(), *self._viewers) if s.closed_with)),
             "p50_ms": float(np.percentile(latencies, 50)),
             "p99_ms": float(np.percentile(latencies, 99)),
             "max_ms": float(latencies.max()),
