@@ -89,6 +89,8 @@ class Viewer:
     slots: dict[str, Slot] | None = None
     """What a viewer who reads too slowly will get when he reads again: the newest of each driver."""
     view: View | None = None
+    looked: bool = False
+    """He has just said what his screen shows."""
     joined: bool = False
     closing: bool = False
 

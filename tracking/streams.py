@@ -80,8 +80,7 @@ class Streams:
         group = viewer.group
         if group is None or not group.board:
             return
-        viewer.view = View(look)
-        _hold(viewer, group.on_screen(viewer.view))
+        viewer.view, viewer.looked = View(look), True
         self._touch(group)
 
     async def _catch_up(self, group: Group, viewer: Viewer, since: Since | None) -> None:
@@ -219,6 +218,11 @@ class Streams:
             self._drop(viewer, CLOSE_TOO_SLOW)
             return
         frame = shared
+        if (
+            viewer.looked and viewer.view is not None and viewer.group is not None
+        ):  # once a tick, however often he looks
+            viewer.looked = False
+            _hold(viewer, viewer.group.on_screen(viewer.view))
         if not self._drain(viewer):
             _hold(viewer, moves.seen_by(viewer.view))
             self._touch_later(viewer.group)
