@@ -284,7 +284,7 @@ async def test_the_lists_are_sorted_by_urgency_with_the_reason_and_stand_still_u
         assert await order(waiting) == [urgent["id"], calm["id"]]
         await expect(row(page, urgent)).to_contain_text("even with a driver at the store")
         await expect(late).to_have_count(1)
-        await expect(late).to_contain_text("expected after the promise")
+        await expect(late).to_contain_text("after the promise")
         await page.mouse.move(*await middle(row(page, calm)))
         await expect(page.locator(f'[data-item="{calm["id"]}"]')).to_have_attribute("data-lit", "")
         newest = await create_delivery(town, town.world.verde)

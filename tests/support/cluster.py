@@ -42,7 +42,9 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        return f"redis+cluster://127.0.0.1:{self.nodes[0].port}"
+        """Name a server that runs."""
+        alive = next(node for node in self.nodes if node.process.poll() is None)
+        return f"redis+cluster://127.0.0.1:{alive.port}"
 
     def node(self, name: str) -> Node:
         """Return a server by its host and port."""

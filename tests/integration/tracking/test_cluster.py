@@ -60,7 +60,8 @@ async def test_a_primary_killed_in_the_middle_of_a_stream_costs_no_acked_fix_and
         await board.sees(lambda o: not o["drivers"], "that he went")
         async with onward.http.get("/readyz") as reply:
             assert reply.status == 200, await reply.text()
-        looked = {one.what: one async for one in examine(onward.installation.settings)}
+        settings = onward.installation.settings.model_copy(update={"redis_url": servers.url})
+        looked = {one.what: one async for one in examine(settings)}
         assert not looked["redis"].ok
         assert "3 shards: 1 without 1 replica" in looked["redis"].detail
 
