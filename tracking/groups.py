@@ -82,7 +82,7 @@ class Viewer:
 
     outlet: Outlet
     principal: Principal
-    group: Group | None = None
+    group: Group
     epoch: str = ""
     offset: int = -1
     facts: list[Frame] = field(default_factory=list)

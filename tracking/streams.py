@@ -30,7 +30,7 @@ BOARD_TICK_S: Final = 0.25
 """Boards get positions so often: markers glide from fix to fix, so fewer and fuller frames look the same."""
 FACTS_WAITING_MAX: Final = 500
 BUFFER_BYTES_MAX: Final = 64 * 1024
-SLOW_TICKS: Final = 10
+SLOW_S: Final = 0.2
 
 _POSITION_FRAMES: Final = metrics.viewer_frames.labels("positions")
 _FACT_FRAMES: Final = metrics.viewer_frames.labels("facts")
@@ -57,8 +57,8 @@ class Streams:
         Order matters: listen first, then read the head, then take the snapshot; whatever came meanwhile follows it.
         """
         topic = self._views.topic(principal)
-        viewer = Viewer(outlet, principal)
-        viewer.group = group = await self._group(topic, principal.operator())
+        group = await self._group(topic, principal.operator())
+        viewer = Viewer(outlet, principal, group)
         group.viewers.add(viewer)
         try:
             await self._catch_up(group, viewer, since)
@@ -70,7 +70,7 @@ class Streams:
     async def leave(self, viewer: Viewer) -> None:
         """Forget a viewer; the last one of a topic closes its group."""
         group = viewer.group
-        if group is not None and viewer in group.viewers:
+        if viewer in group.viewers:
             group.viewers.discard(viewer)
             if not group.viewers:
                 await self._close(group)
@@ -78,7 +78,7 @@ class Streams:
     def look(self, viewer: Viewer, look: Look) -> None:
         """Narrow a board's positions to what its screen can show; all that is on it comes at once."""
         group = viewer.group
-        if group is None or not group.board:
+        if not group.board:
             return
         viewer.view, viewer.looked = View(look), True
         self._touch(group)
@@ -197,13 +197,11 @@ class Streams:
     def _due_moves(self, group: Group) -> Moves:
         """Return what moved; nothing while it is too soon for a board."""
         if group.board and group.moved:
-            loop = asyncio.get_running_loop()
-            if loop.time() < group.due_s:
-                if not group.waiting:
-                    group.waiting = True
-                    loop.call_at(group.due_s, self._due, group)
+            now_s = asyncio.get_running_loop().time()
+            if now_s < group.due_s:
+                self._touch_after(group, group.due_s - now_s)
                 return Moves([])
-            group.due_s = loop.time() + BOARD_TICK_S
+            group.due_s = now_s + BOARD_TICK_S
         return group.take_moves()
 
     def _due(self, group: Group) -> None:
@@ -218,18 +216,16 @@ class Streams:
             self._drop(viewer, CLOSE_TOO_SLOW)
             return
         frame = shared
-        if (
-            viewer.looked and viewer.view is not None and viewer.group is not None
-        ):  # once a tick, however often he looks
+        if viewer.looked and viewer.view is not None:  # once a tick, however often he looks
             viewer.looked = False
             _hold(viewer, viewer.group.on_screen(viewer.view))
         if not self._drain(viewer):
             _hold(viewer, moves.seen_by(viewer.view))
-            self._touch_later(viewer.group)
+            self._touch_after(viewer.group, SLOW_S)
             return
         if viewer.slots:
             _hold(viewer, moves.seen_by(viewer.view))
-            drivers = viewer.group.drivers if viewer.group else set()
+            drivers = viewer.group.drivers
             frame = Frame(Positions([slot for name, slot in viewer.slots.items() if name in drivers]))
             viewer.slots = None
         elif viewer.view is not None:
@@ -262,7 +258,7 @@ class Streams:
                 await self._catch_up(group, viewer, Since(viewer.epoch, viewer.offset))
             except AWAY:
                 group.resync = True
-                self._touch_later(group)
+                self._touch_after(group, SLOW_S)
                 return
 
     def _drop(self, viewer: Viewer, code: int) -> None:
@@ -272,10 +268,11 @@ class Streams:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _touch_later(self, group: Group | None) -> None:
-        if group is not None and not group.waiting:
+    def _touch_after(self, group: Group, after_s: float) -> None:
+        """Come back to a group later, unless somebody will anyway."""
+        if not group.waiting:
             group.waiting = True
-            asyncio.get_running_loop().call_later(SLOW_TICKS * TICK_S, self._due, group)
+            asyncio.get_running_loop().call_later(after_s, self._due, group)
 
 
 def _hold(viewer: Viewer, slots: list[Slot]) -> None:
