@@ -141,7 +141,8 @@ def _tunnel(fixes: list[WireFix], injected: Counter[str]) -> list[WireFix]:
     """Hold back what was made in two minutes in the middle, until a few newer ones have come."""
     middle = len(fixes) // 2
     begin_ms = fixes[middle].t
-    held, after = [], []
+    held: list[WireFix] = []
+    after: list[WireFix] = []
     for fix in fixes[middle:]:
         (held if begin_ms <= fix.t < begin_ms + TUNNEL_MS else after).append(fix)
     newer = [number for number, fix in enumerate(after) if fix.t >= begin_ms + TUNNEL_MS][:TUNNEL_NEWER]
