@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from geo.eta import Spread
-from geo.travel import UNREACHABLE_S, Vehicle
+from geo.travel import CROW_FLIES, UNREACHABLE_S, Vehicle
 
 HAND_OVER_S: Final = 60
 """What a hand-over takes where none was seen."""
@@ -35,6 +35,8 @@ FACTOR_MIN: Final = 0.5
 FACTOR_MAX: Final = 3.0
 RIDE_MIN_S: Final = 30
 HOUR_S: Final = 3_600
+USED_UP_S: Final = 240.0
+"""Of what a ride takes beside its way, a share of 1/e is left by when this long a way is still to go."""
 
 _FORGET: Final = 1 - 0.5 ** (1 / HALF_LIFE_CASES)
 _FADE: Final = 0.5 ** (1 / LINE_HALF_LIFE_RIDES)
@@ -165,6 +167,18 @@ class Learned(msgspec.Struct, frozen=True):
         """Return how long a ride takes at a local time, from the provider's seconds."""
         travel = self.travel.get(_key(source, vehicle))
         return provider_s if travel is None else travel.seconds(provider_s, hour_of_week(at))
+
+    def left_s(self, source: str, vehicle: Vehicle, at: datetime, provider_s: int) -> int:
+        """Return how long the rest of a ride under way takes, from the provider's seconds for that rest.
+
+        What a ride takes beside its way (setting off, lights, the door) was used up in part, and all of it at the end.
+        """
+        whole_s = self.ride_s(source, vehicle, at, provider_s)
+        if provider_s in {0, UNREACHABLE_S}:
+            return whole_s
+        start_s = round(CROW_FLIES[vehicle][0])
+        beside_s = self.ride_s(source, vehicle, at, start_s)
+        return max(0, round(whole_s - beside_s * math.exp(-max(0, provider_s - start_s) / USED_UP_S)))
 
     def ready_late_s(self, store_id: UUID | None, at: datetime) -> int:
         """Return how much later than announced for a local time a store will be ready; 0 for an unknown one."""
