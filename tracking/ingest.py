@@ -22,6 +22,7 @@ from kernel import keys, metrics
 from kernel.clock import Clock
 from kernel.log import get_logger
 from kernel.redis import AWAY, Redis, Shards
+from tracking import dots
 from tracking.device_clock import DeviceClock
 from tracking.fences import Fences
 from tracking.filters import ACCEPTED, IN_HISTORY, FilterState, Verdict, judge
@@ -126,6 +127,10 @@ class Ingest:
         if len(self._clocks) > DRIVERS_KNOWN_MAX:
             del self._clocks[next(iter(self._clocks))]
         return int(seq or 0)
+
+    def forget(self, driver: bytes) -> None:
+        """A driver's positions were erased: what his last fixes were is not remembered either."""
+        self._drivers.pop(UUID(bytes=driver), None)
 
     def add(self, entry: Entry, fixes: Sequence[WireFix]) -> None:
         """Judge a frame's fixes and put them into the next batch; raises `Overloaded` before anything is judged."""
@@ -234,10 +239,7 @@ class Ingest:
             for minute, places in heard.items():
                 pipe.geoadd(keys.geo_index(operator_id, minute), places)
                 pipe.expire(keys.geo_index(operator_id, minute), INDEXED_S)
-            packed = {driver.bytes: position.pack() for driver, position in newest.items()}
-            pipe.hset(keys.positions(operator_id), mapping=packed)
-            moved = [(driver.bytes, p.lat, p.lng, p.heading_deg, p.speed_mps, p.t_ms) for driver, p in newest.items()]
-            pipe.spublish(keys.positions_channel(operator_id), pack_rows(moved))
+            dots.move(pipe, operator_id, list(newest.values()))
         seqs: dict[bytes, int] = {}
         ahead_ms: dict[bytes, int] = {}
         for entry in entries:
