@@ -26,7 +26,7 @@ from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from dispatch.watch import Lookout
 from dispatch.whatif_process import Replays
-from kernel import lead
+from kernel import keys, lead
 from kernel.access import Principal
 from kernel.clock import Clock
 from kernel.db import Database
@@ -109,7 +109,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
     wake_up = wake_up_by(settings.wake_url, settings.signing_secret(), clock)
-    roll_call = RollCall(db, live, wake_up, clock)
+    roll_call = RollCall(db, redis, live, wake_up, clock)
     streams = Streams(hub, facts, views)
     door = FrontDoor(db, links, clock)
     drivers = DriverGateway(door=door, desk=Desk(db, clock), ingest=ingest, hub=hub, push=push, clock=clock)
@@ -164,6 +164,8 @@ async def build(settings: Settings, clock: Clock) -> Installation:
 
     async def life(_app: web.Application) -> AsyncIterator[None]:
         supervisor.start("hub", hub.run)
+        for forget in (ingest.forget, streams.forget):
+            await hub.subscribe(keys.erased_channel(), forget, lambda: None)
         supervisor.start("ingest", ingest.run)
         supervisor.start("fences", ingest.run_fences)
         supervisor.start("streams", streams.run)

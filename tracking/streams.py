@@ -83,6 +83,11 @@ class Streams:
         viewer.view, viewer.looked = View(look), True
         self._touch(group)
 
+    def forget(self, driver: bytes) -> None:
+        """A driver's positions were erased: nobody is shown the last one again."""
+        for group in self._watching.of(driver):
+            group.forget(ids.show(Kind.DRIVER, UUID(bytes=driver)))
+
     async def _catch_up(self, group: Group, viewer: Viewer, since: Since | None) -> None:
         epoch, offset = await self._facts.head(group.topic)
         missing = await self._facts.since(group.topic, since.epoch, since.offset) if since else None

@@ -182,6 +182,13 @@ class Route(Down, frozen=True, tag="route"):
     stops: list[dict[str, Any]]
 
 
+class Shift(Down, frozen=True, tag="shift"):
+    """Whether the driver is at work, whoever changed it. `silent_since` (RFC 3339): he was taken off for silence."""
+
+    state: Literal["offline", "available", "busy", "on_break"]
+    silent_since: str | None
+
+
 class DriverMessage(Down, frozen=True, tag="message"):
     """Somebody wrote to the driver: the desk, or the customer. `at` is RFC 3339."""
 
@@ -278,7 +285,7 @@ class Numbers(Down, frozen=True, tag="numbers"):
     numbers: dict[str, Any]
 
 
-DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Route | DriverMessage | Config | Ping
+DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Route | Shift | DriverMessage | Config | Ping
 ViewerDown = Snapshot | Delta | Resumed | Positions | Numbers | Nack | Closed
 
 # --- close codes -------------------------------------------------------------------------------------------------
