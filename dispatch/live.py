@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
+
 from dispatch import alerts
 from dispatch.delivery import BEFORE_PICKUP
 from dispatch.desk import route_of
@@ -23,7 +25,7 @@ from tracking.fences import Fences, NextStop
 from tracking.ports import WakeUp
 from tracking.push import DriverPush
 from tracking.recovery import Facts
-from tracking.wire import DriverMessage, Offer, OfferGone, Route
+from tracking.wire import DriverMessage, Offer, OfferGone, Route, Shift
 
 
 class LiveFacts:
@@ -54,9 +56,13 @@ class LiveFacts:
             await self._tell_boards_of_driver(con, event.operator_id, event.driver_id, {event.business_id})
 
     async def on_driver(self, con: Connection, event: Event) -> None:
-        """A driver came, left, or has other work: show him where he may be seen."""
+        """A driver came, left, or has other work: show him where he may be seen, and tell his phone."""
         assert event.driver_id is not None
         await self._tell_boards_of_driver(con, event.operator_id, event.driver_id, set())
+        row = await con.fetchrow("SELECT state, silent_since FROM driver_profiles WHERE id = $1", event.driver_id)
+        if row is not None:
+            since = row["silent_since"]
+            await self._push.push(event.driver_id, Shift(row["state"], since and msgspec.to_builtins(since)))
 
     async def on_offer(self, con: Connection, event: Event) -> None:
         """An offer was sent or closed: tell the driver's phone, and have it woken for one that it can't hear."""

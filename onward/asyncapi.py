@@ -54,6 +54,7 @@ EXAMPLES: Final[tuple[Up | Down, ...]] = (
     wire.Offer({"id": _OFFER, "expires_at": _AT, "pay_minor": 450, "currency": "EUR", "distance_m": 2100}),
     wire.OfferGone(_OFFER, "expired"),
     wire.Route(4, [{"delivery_id": _DELIVERY, "kind": "pickup", "lat": 60.169, "lng": 24.94}]),
+    wire.Shift("offline", _AT),
     wire.DriverMessage(
         "msg_0198c0f2a1b27c3d8e4f5a6b7c8d9e13", _DELIVERY, "desk", "desk", "Rosso", "The door code is 7", _AT
     ),

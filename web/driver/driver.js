@@ -7,7 +7,7 @@ import { Empty, Icon, LinkState, ThemeSwitch, api, html, render } from "../share
 import { account, keepAccount } from "./account.js";
 import { Earnings, loadEarnings, open as earningsOpen, today } from "./earnings.js";
 import { Offer, allowSound } from "./offer.js";
-import { begin, broken, elsewhere, goTo, leave, link, offer, said, shift, shown, trouble, waiting, working } from "./state.js";
+import { begin, broken, elsewhere, goTo, leave, link, offer, said, shift, shown, silent, trouble, waiting, working } from "./state.js";
 import { Action, Stops } from "./stops.js";
 
 const wrong = signal(""), busy = signal(false);
@@ -59,6 +59,7 @@ const come = () => { allowSound(); goTo("available"); };
 function Idle() {
   const name = account.name.split(" ")[0];
   if (shift.value === "available") return html`<${Empty} title=${t("dr_wait")} hint=${t("dr_wait_hint")}/>`;
+  if (silent.value) return html`<${Empty} title=${t("dr_silent")} hint=${t("dr_silent_hint")}/>`;
   if (shift.value === "on_break") return html`<${Empty} title=${t("dr_rest")} hint=${t("dr_rest_hint")}/>`;
   return html`<${Empty} title=${t("dr_hello", { name })} hint=${t("dr_hello_hint")}/>`;
 }
