@@ -17,7 +17,7 @@ from kernel.access import Principal
 from kernel.ids import Kind
 from kernel.log import get_logger
 from kernel.redis import AWAY
-from tracking.fix import unpack_rows
+from tracking.fix import unpack
 from tracking.groups import Group, Moves, Outlet, Slot, View, Viewer, Watching, offset_of
 from tracking.hub import Hub
 from tracking.outgoing import Frame
@@ -136,7 +136,7 @@ class Streams:
             await self._hub.unsubscribe(keys.positions_channel(group.operator_id), self._on_positions)
 
     def _on_positions(self, payload: bytes) -> None:
-        for driver, lat, lng, heading, speed, t_ms in unpack_rows(payload):
+        for driver, lat, lng, heading, speed, t_ms in unpack(payload):
             slot: Slot | None = None
             for group in self._watching.of(driver):
                 if slot is None:
