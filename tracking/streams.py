@@ -12,9 +12,8 @@ from collections import defaultdict
 from typing import Final
 from uuid import UUID
 
-from kernel import ids, keys, metrics
+from kernel import keys, metrics
 from kernel.access import Principal
-from kernel.ids import Kind
 from kernel.log import get_logger
 from kernel.redis import AWAY
 from tracking.fix import unpack
@@ -137,12 +136,11 @@ class Streams:
 
     def _on_positions(self, payload: bytes) -> None:
         for driver, lat, lng, heading, speed, t_ms in unpack(payload):
-            slot: Slot | None = None
-            for group in self._watching.of(driver):
-                if slot is None:
-                    slot = (ids.show(Kind.DRIVER, UUID(bytes=driver)), lat, lng, heading, speed, t_ms)
-                group.moved[slot[0]] = slot
-                self._dirty.add(group)
+            if (watched := self._watching.of(driver)) is not None:
+                name, groups = watched
+                for group in groups:
+                    group.moved[name] = (name, lat, lng, heading, speed, t_ms)
+                self._dirty.update(groups)
         if self._dirty:
             self._wake.set()
 
