@@ -6,17 +6,20 @@ in the transaction that makes the fixes durable, and tells viewers only of dots 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping
+from itertools import islice
+from typing import Final
 from uuid import UUID
 
 from kernel import keys
-from tracking.fix import Position, pack_rows
+from kernel.redis import Command
+from tracking.fix import pack, pack_position
+from tracking.wire import WireFix
 
 AT_ONCE_MAX: Final = 1_000
 """So many at a time: Lua's stack is bounded."""
 
-# A packed position (`tracking.fix.Position.pack`) begins with its time: a head, then an unsigned 64-bit number.
+# A packed position (`tracking.fix.pack_position`) begins with its time: a head, then an unsigned 64-bit number.
 # What is told is an array of the rows that count, each packed before.
 _MOVE: Final = """
 local count, set, moved = #ARGV / 3, {}, {}
@@ -36,12 +39,16 @@ end
 """
 
 
-def move(pipe: Any, operator_id: UUID, positions: Sequence[Position]) -> None:
-    """Add to a pipeline that these positions are kept and published, each unless a newer one is there."""
+def moves(operator_id: UUID, newest: Mapping[bytes, tuple[WireFix, int]]) -> list[Command]:
+    """Return the commands that keep and publish drivers' newest fixes (and when each was received), unless a newer one
+    is there.
+    """
     touched = (keys.positions(operator_id), keys.positions_channel(operator_id))
-    for start in range(0, len(positions), AT_ONCE_MAX):
-        some = positions[start : start + AT_ONCE_MAX]
-        drivers = [p.driver_id.bytes for p in some]
-        told = [pack_rows([p.driver_id.bytes, p.lat, p.lng, p.heading_deg, p.speed_mps, p.t_ms]) for p in some]
-        kept = [p.pack() for p in some]
-        pipe.execute_command("EVAL", _MOVE, len(touched), *touched, *drivers, *kept, *told)
+    commands: list[Command] = []
+    waiting = iter(newest.items())
+    while some := list(islice(waiting, AT_ONCE_MAX)):
+        drivers = [driver for driver, _ in some]
+        kept = [pack_position(fix, received_ms) for _, (fix, received_ms) in some]
+        told = [pack((driver, fix.lat, fix.lng, fix.hdg, fix.spd, fix.t)) for driver, (fix, _) in some]
+        commands.append(("EVAL", _MOVE, len(touched), *touched, *drivers, *kept, *told))
+    return commands
