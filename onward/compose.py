@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -40,8 +40,9 @@ from onward.config import Settings
 from onward.maps.store import map_dir
 from onward.travel import TravelFactory
 from storefront_api.orders.views import ShopOrders
-from tenancy.service import authenticate
+from tenancy.service import authenticate, ended
 from tenancy.tokens import TrackingLinks
+from tracking.doorkeeper import Doorkeeper
 from tracking.fences import Fences
 from tracking.filters_kept import Filters
 from tracking.foreign_gateway import ForeignGateway
@@ -84,6 +85,10 @@ class FrontDoor:
         """Return the caller, or raise `unauthenticated` or `token_expired`."""
         return await authenticate(self.db, self.links, token, self.clock.now())
 
+    async def ended(self, tokens: Sequence[str]) -> list[str]:
+        """Return those of these tokens, which were good once, that were revoked or have run out."""
+        return await ended(self.db, tokens, self.clock.now())
+
 
 async def build(settings: Settings, clock: Clock) -> Installation:
     """Make a process' objects and its aiohttp application; starting the application starts the tasks."""
@@ -112,8 +117,11 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     roll_call = RollCall(db, redis, live, wake_up, clock)
     streams = Streams(hub, facts, views)
     door = FrontDoor(db, links, clock)
-    drivers = DriverGateway(door=door, desk=Desk(db, clock), ingest=ingest, hub=hub, push=push, clock=clock)
-    viewers = ViewerGateway(door=door, streams=streams, bearer=middleware.bearer)
+    doorkeeper = Doorkeeper(door)
+    drivers = DriverGateway(
+        door=door, doorkeeper=doorkeeper, desk=Desk(db, clock), ingest=ingest, hub=hub, push=push, clock=clock
+    )
+    viewers = ViewerGateway(door=door, doorkeeper=doorkeeper, streams=streams, bearer=middleware.bearer)
     facts_out = LiveFacts(db, views, facts, push, fences, wake_up)
     relay = Relay(
         db,
@@ -140,6 +148,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             EtaKeeper: eta,
             EtaLearner: learner,
             Ingest: ingest,
+            Doorkeeper: doorkeeper,
             Filters: filters,
             LivePositions: live,
             Facts: facts,
@@ -169,7 +178,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("ingest", ingest.run)
         supervisor.start("fences", ingest.run_fences)
         supervisor.start("streams", streams.run)
-        timers.start(supervisor, timers.everybodys(streams, filters))
+        timers.start(supervisor, timers.everybodys(streams, filters, doorkeeper))
         supervisor.start(lead.TASK, lambda: lead.lead(db, supervisor, start_leading))
         yield
         await supervisor.stop()

@@ -18,6 +18,7 @@ from kernel.clock import JUMP_MIN_S, Clock, JumpWatch
 from kernel.db import Database, Reason
 from kernel.supervise import Supervisor
 from tenancy import stores
+from tracking.doorkeeper import LOOK_S, Doorkeeper
 from tracking.filters_kept import Filters
 from tracking.retention import forget_old
 from tracking.streams import Streams
@@ -34,9 +35,13 @@ class Timer:
     run: Callable[[], Awaitable[object]]
 
 
-def everybodys(streams: Streams, filters: Filters) -> tuple[Timer, ...]:
+def everybodys(streams: Streams, filters: Filters, doorkeeper: Doorkeeper) -> tuple[Timer, ...]:
     """Return what every process does, for the viewers and the drivers that it has."""
-    return (Timer("numbers", 5.0, streams.refresh_numbers), Timer("filters", 60.0, filters.refresh))
+    return (
+        Timer("numbers", 5.0, streams.refresh_numbers),
+        Timer("filters", 60.0, filters.refresh),
+        Timer("doorkeeper", LOOK_S, doorkeeper.look),
+    )
 
 
 def leaders(

@@ -1,4 +1,4 @@
-"""Who is in is asked again: a socket whose token was revoked or ran out while it was open is closed, within half a minute.
+"""Who is in is looked at again: a socket whose token was revoked or ran out meanwhile is closed, within half a minute.
 
 All tokens of a process are asked for at once, so a socket costs nothing.
 """

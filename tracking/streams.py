@@ -84,8 +84,9 @@ class Streams:
 
     def forget(self, driver: bytes) -> None:
         """A driver's positions were erased: nobody is shown the last one again."""
-        for group in self._watching.of(driver):
-            group.forget(ids.show(Kind.DRIVER, UUID(bytes=driver)))
+        name, groups = self._watching.of(driver) or ("", ())
+        for group in groups:
+            group.forget(name)
 
     async def _catch_up(self, group: Group, viewer: Viewer, since: Since | None) -> None:
         epoch, offset = await self._facts.head(group.topic)

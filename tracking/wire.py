@@ -306,7 +306,7 @@ CLOSE_CODES: Final = {
     CLOSE_TOO_SLOW: "What waits for this viewer grew past the bound.",
     CLOSE_IDLE: "Nothing was said for too long.",
     CLOSE_BAD_TOKEN: "The token is not known.",
-    CLOSE_EXPIRED: "The token has expired.",
+    CLOSE_EXPIRED: "The token has expired, or was revoked.",
     CLOSE_TAKEN_OVER: "The same device opened another socket.",
     CLOSE_BAD_FRAME: "A frame could not be read; a `nack` before it says why.",
     CLOSE_FORBIDDEN: "This token may not do this.",

@@ -15,7 +15,7 @@ from tests.support.world import World
 from tracking import dots
 from tracking.fences import Fences
 from tracking.filters_kept import Filters
-from tracking.fix import unpack_rows
+from tracking.fix import unpack
 from tracking.ingest import Ingest
 from tracking.live import LivePositions
 from tracking.wire import WireFix
@@ -60,7 +60,7 @@ async def test_the_older_fix_of_a_second_device_does_not_move_the_dot_back(
         async with asyncio.timeout(10):
             while len(told) < 2:
                 message = await channel.get_message(ignore_subscribe_messages=True, timeout=1)
-                told += [row[5] for row in unpack_rows(message["data"])] if message else []
+                told += [row[5] for row in unpack(message["data"])] if message else []
     assert told == [now_ms, now_ms + 1_000]
     seen = await LivePositions(redis).positions(world.operator_id)
     assert (seen[pia].t_ms, seen[pia].lat) == (now_ms + 1_000, 60.18)
