@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from dispatch import offers
+from dispatch import offers, service
 from dispatch.delivery import BEFORE_PICKUP
 from dispatch.unassigned import OpenCode, UnassignedReason
-from kernel.db import Connection, Record
-from kernel.events import Event, EventType, event
-from kernel.outbox import emit
+from kernel.db import Connection
+from kernel.events import Event
 
 NOTICE: Final = "store_closed"
 HELD: Final = UnassignedReason(OpenCode.STORE_CLOSED)
@@ -43,7 +42,7 @@ async def on_store_opened(con: Connection, opened: Event) -> None:
         opened.subject,
         OpenCode.STORE_CLOSED.value,
     )
-    await _tell(con, rows, opened.created_at)
+    await service.tell_updated(con, rows, opened.created_at)
 
 
 async def hold(con: Connection, store_id: UUID, now: datetime) -> None:
@@ -55,7 +54,7 @@ async def hold(con: Connection, store_id: UUID, now: datetime) -> None:
         store_id,
         HELD,
     )
-    await _tell(con, rows, now)
+    await service.tell_updated(con, rows, now)
 
 
 async def _mark_stops(con: Connection, event: Event, notice: str | None) -> None:
@@ -70,22 +69,4 @@ async def _mark_stops(con: Connection, event: Event, notice: str | None) -> None
         event.subject,
         notice,
         ["pending", "offered", *(status.value for status in BEFORE_PICKUP)],
-    )
-
-
-async def _tell(con: Connection, rows: list[Record], now: datetime) -> None:
-    await emit(
-        con,
-        *(
-            event(
-                EventType.DELIVERY_UPDATED,
-                at=now,
-                operator_id=row["operator_id"],
-                business_id=row["business_id"],
-                subject=row["id"],
-                sequence=row["version"],
-                data={"unassigned_reason": row["unassigned_reason"]},
-            )
-            for row in rows
-        ),
     )

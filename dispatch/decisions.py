@@ -8,9 +8,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from dispatch.engine.explain import Explanation
+from dispatch.service import news_of
 from dispatch.unassigned import OpenCode, UnassignedReason, why_open
 from kernel.db import Connection, Record
-from kernel.events import EventType, event
+from kernel.events import EventType
 from kernel.ids import Kind, new_id, show
 from kernel.outbox import emit
 
@@ -98,18 +99,8 @@ async def note(
         return False
     undeliverable = reason is not None and reason.code is OpenCode.NO_WAY
     first = undeliverable and (row["unassigned_reason"] or {}).get("code") != OpenCode.NO_WAY
-    await emit(
-        con,
-        event(
-            EventType.DELIVERY_UNDELIVERABLE if first else EventType.DELIVERY_UPDATED,
-            at=now,
-            operator_id=row["operator_id"],
-            business_id=row["business_id"],
-            subject=row["id"],
-            sequence=row["version"],
-            data={"unassigned_reason": reason, "planned_at": planned_at},
-        ),
-    )
+    kind = EventType.DELIVERY_UNDELIVERABLE if first else EventType.DELIVERY_UPDATED
+    await emit(con, news_of(row, kind, now, {"unassigned_reason": reason, "planned_at": planned_at}))
     return True
 
 

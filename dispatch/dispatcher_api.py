@@ -19,11 +19,9 @@ from kernel import ids
 from kernel.access import Permission, Who
 from kernel.db import Connection, Reason, Record, one
 from kernel.errors import Problem, invalid
-from kernel.events import EventType, event
 from kernel.http import Ctx, Rate, Route
 from kernel.ids import Kind, show, show_or_none
 from kernel.machine import IllegalTransition
-from kernel.outbox import emit
 from tenancy import audit
 
 ITEMS_MAX = 200
@@ -141,18 +139,7 @@ async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) ->
             raise Problem("illegal_transition", f"A delivery that is {row['status']} needs no driver.")
         detail = {"delivery_id": delivery, "driver_id": driver, "reason": reason}
         await audit.note(con, ctx.principal, "delivery.reassigned", detail, business_id=row["business_id"])
-        await emit(
-            con,
-            event(
-                EventType.DELIVERY_UPDATED,
-                at=now,
-                operator_id=row["operator_id"],
-                business_id=row["business_id"],
-                subject=delivery_id,
-                sequence=row["version"],
-                data={"pinned_driver_id": show_or_none(Kind.DRIVER, row["pinned_driver_id"])},
-            ),
-        )
+        await service.tell_updated(con, [row], now)
     return ReassignView(
         show(Kind.DELIVERY, delivery_id),
         row["status"],

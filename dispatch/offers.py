@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from dispatch import service
+from dispatch import service, shifts
 from dispatch.delivery import BEFORE_PICKUP, DeliveryEvent, DeliveryStatus
 from dispatch.offer import OFFER, OfferEvent, OfferStatus, pause_s
 from dispatch.unassigned import OpenCode, UnassignedReason
@@ -115,7 +115,7 @@ async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datet
         await service.advance(con, row, DeliveryEvent.ASSIGN, source="driver", at=now, driver_id=driver_id)
     stops = [(stop["kind"], ids.parse(Kind.DELIVERY, stop["delivery_id"])) for stop in terms["stops"]]
     await _put_on_route(con, driver_id, stops, [ids.parse(Kind.DELIVERY, name) for name in terms["deliveries"]])
-    await service.take_work(con, driver_id, now)
+    await shifts.take_work(con, driver_id, now)
 
 
 async def _hold_alone(con: Connection, offer_id: UUID, delivery_id: UUID) -> bool:

@@ -11,14 +11,12 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from dispatch import offers, policy
+from dispatch import offers, policy, service
 from dispatch.decisions import OFFER_LEAD_S, terms
 from kernel import ids
 from kernel.clock import to_ms
 from kernel.db import Connection, Database, Reason, Record
-from kernel.events import EventType, event
 from kernel.ids import Kind
-from kernel.outbox import emit
 from tracking.live import STALE_AFTER_MS, LivePositions
 
 GIVEN_UP_AFTER_S: Final = 300
@@ -71,7 +69,7 @@ async def _settle(con: Connection, route_id: UUID, now: datetime, *, heard: bool
             "UPDATE deliveries SET pinned_driver_id = NULL, planned_at = NULL WHERE planned_route_id = $1", route_id
         )
         await _forget(con, route_id)
-        await tell(con, rows, now)
+        await service.tell_updated(con, rows, now)
     return False
 
 
@@ -94,19 +92,3 @@ async def _offer(con: Connection, route: Record, rows: Sequence[Record], now: da
 async def _forget(con: Connection, route_id: UUID) -> None:
     await con.execute("UPDATE deliveries SET planned_route_id = NULL WHERE planned_route_id = $1", route_id)
     await con.execute("DELETE FROM planned_routes WHERE id = $1", route_id)
-
-
-async def tell(con: Connection, rows: Sequence[Record], now: datetime) -> None:
-    """Let the boards hear that these deliveries are planned otherwise."""
-    for row in rows:
-        await emit(
-            con,
-            event(
-                EventType.DELIVERY_UPDATED,
-                at=now,
-                operator_id=row["operator_id"],
-                business_id=row["business_id"],
-                subject=row["id"],
-                sequence=row["version"],
-            ),
-        )

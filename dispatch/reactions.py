@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from dispatch import closing, offers, policy, quotes, service
+from dispatch import closing, offers, policy, quotes, service, shifts
 from dispatch.delivery import DELIVERY, DeliveryEvent, DeliveryStatus
 from dispatch.service import NewDelivery, Place
 from finance.fees import driver_pay_minor, pricing_of
@@ -80,4 +80,4 @@ async def on_delivery_canceled(con: Connection, event: Event) -> None:
     await offers.revoke_for(con, event.subject, "canceled", event.created_at)
     driver_id: UUID | None = event.driver_id
     if driver_id is not None:
-        await service.release_driver(con, driver_id, event.created_at)
+        await shifts.release_driver(con, driver_id, event.created_at)

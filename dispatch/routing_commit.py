@@ -15,8 +15,9 @@ from msgspec import Meta
 
 from dispatch.decisions import OFFER_LEAD_S
 from dispatch.delivery import DeliveryStatus
-from dispatch.planned import GIVEN_UP_AFTER_S, tell
+from dispatch.planned import GIVEN_UP_AFTER_S
 from dispatch.routing_plan import PlanView, RouteView
+from dispatch.service import tell_updated
 from kernel import ids
 from kernel.access import Principal, Who
 from kernel.db import Connection, Record, one
@@ -212,4 +213,4 @@ async def _keep(
         driver_id,
         max(now, route.start_at - timedelta(seconds=OFFER_LEAD_S)),
     )
-    await tell(con, rows, now)
+    await tell_updated(con, rows, now)

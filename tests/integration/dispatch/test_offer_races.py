@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from dispatch import offers, service
+from dispatch import offers, service, shifts
 from dispatch.service import NewDelivery, Place
 from kernel.db import AWAY, Connection, Database, Reason
 from kernel.errors import Problem
@@ -175,5 +175,5 @@ async def _settle(db: Database, delivery_ids: list[UUID]) -> None:
             if row["status"] == "canceled":
                 await offers.revoke_for(con, delivery_id, "canceled", NOW)
                 if row["driver_id"] is not None:
-                    await service.release_driver(con, row["driver_id"], NOW)
+                    await shifts.release_driver(con, row["driver_id"], NOW)
         await offers.expire_due(con, LATER)
