@@ -97,12 +97,14 @@ async def _ask(
 
 
 async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datetime) -> None:
-    """The driver takes the work. In a driver's transaction. Raises `offer_gone` when he is too late; twice is fine."""
+    """The driver takes the work. In a driver's transaction. Raises `offer_gone` when he is too late; twice is fine.
+
+    Too late is who answers an offer that was closed, not who answers after a time: until `expire_due` gives it back
+    nobody else can have it, and a clock that was set has first to be noticed.
+    """
     offer = await _lock(con, offer_id)
     if offer["status"] == OfferStatus.ACCEPTED:
         return
-    if offer["status"] == OfferStatus.SENT and offer["expires_at"] <= now:
-        raise Problem("offer_gone", "The offer has expired.")
     await _close(con, offer, OfferEvent.ACCEPT, now)
     terms = offer["terms"]
     await _check_joined(con, driver_id, [ids.parse(Kind.DELIVERY, name) for name in terms["joins"]])
