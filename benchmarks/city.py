@@ -46,8 +46,11 @@ Seen = Callable[[float, str], None]
 
 _ROWS: Final = """
 SELECT o.placed_at, o.status, d.driver_id, d.status AS delivery_status, d.assigned_at, d.finished_at, d.promised_at,
-       d.driver_pay_minor
-FROM orders o LEFT JOIN deliveries d ON d.business_id = o.business_id AND d.order_id = o.id ORDER BY o.placed_at
+       d.driver_pay_minor, coalesce(d.was_ready_at, d.ready_at) AS ready_at, p.done_at AS picked_up_at, dr.pool
+FROM orders o LEFT JOIN deliveries d ON d.business_id = o.business_id AND d.order_id = o.id
+LEFT JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
+LEFT JOIN driver_profiles dr ON dr.id = d.driver_id
+ORDER BY o.placed_at
 """
 
 

@@ -102,30 +102,32 @@ async def peer_stand(*command: str, executable: str = sys.executable) -> AsyncIt
         yield Stand(url, {"server": [process]})
 
 
-async def load(stand: Stand, plan: dict[str, Any], *, pinned: bool = True) -> dict[str, Any]:
+async def load(
+    stand: Stand, plan: dict[str, Any], *, pinned: bool = True, generator: str = "benchmarks.load"
+) -> dict[str, Any]:
     """Put a load on a server; return what the generator saw, and the CPU seconds each part spent meanwhile."""
-    generator = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.load",
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", generator,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**24,
     )  # fmt: skip
-    assert generator.stdin is not None
-    assert generator.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     if pinned:
-        _pin(generator.pid, last=True)
+        _pin(process.pid, last=True)
     try:
-        generator.stdin.write(msgspec.json.encode({"url": stand.url, **plan}) + b"\n")
-        await _line(generator.stdout)
+        process.stdin.write(msgspec.json.encode({"url": stand.url, **plan}) + b"\n")
+        await _line(process.stdout)
         connected_kb, before = stand.rss_kb(), stand.cpu_s()
-        generator.stdin.write(b"go\n")
-        seen = await _line(generator.stdout)
+        process.stdin.write(b"go\n")
+        seen = await _line(process.stdout)
         after = stand.cpu_s()
         spent = {name: after[name] - before[name] for name in before}
         return {**seen, "cpu_s": spent, "connected_kb": connected_kb, "rss_kb": stand.rss_kb()}
     finally:
-        generator.stdin.close()
+        process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
-            generator.terminate()
-        await generator.wait()
+            process.terminate()
+        await process.wait()
 
 
 async def _line(stream: asyncio.StreamReader) -> dict[str, Any]:

@@ -33,19 +33,26 @@ class OrderPath(msgspec.Struct, frozen=True):
 
 
 class CandidateView(msgspec.Struct, frozen=True):
-    """A driver who could have had it: from when on he was free, and how long he would then have ridden to the store."""
+    """A driver who could have had it: from when on he was free, and how long he would then have ridden to the store.
+
+    On a round that was planned ahead it would have added `added_s` seconds of driving; the other two are then None.
+    """
 
     driver_id: str
     driver_name: str | None
     total: int
-    free_s: int
-    to_pickup_s: int
+    free_s: int | None
+    to_pickup_s: int | None
+    added_s: int | None
     terms: dict[str, int]
     took_other_job: bool
 
 
 class DecisionView(msgspec.Struct, frozen=True):
-    """One decision: who, at what price, instead of whom. Without a driver the seconds and the total are None."""
+    """One decision: who, at what price, instead of whom. Without a driver the seconds and the total are None.
+
+    `outcome`: `offered`; `planned` ahead, on a round that it makes `added_s` seconds of driving longer; `no_candidate`.
+    """
 
     at: datetime
     outcome: str
@@ -55,6 +62,7 @@ class DecisionView(msgspec.Struct, frozen=True):
     total: int | None
     free_s: int | None
     to_pickup_s: int | None
+    added_s: int | None
     runners_up: list[CandidateView]
     excluded: dict[str, int]
     method: str
@@ -158,7 +166,10 @@ async def _decisions(con: Connection, delivery_id: UUID, principal: Principal) -
     rows = await con.fetch(
         "SELECT * FROM dispatch_decisions WHERE delivery_id = $1 ORDER BY at DESC, id DESC LIMIT 20", delivery_id
     )
-    known = {row["id"]: row["name"] for row in await con.fetch("SELECT id, name FROM driver_profiles")}
+    named = {row["driver_id"] for row in rows}
+    named |= {UUID(other["driver_id"]) for row in rows for other in row["explanation"]["runners_up"]}
+    seen = await con.fetch("SELECT id, name FROM driver_profiles WHERE id = ANY($1)", list(named))
+    known = {row["id"]: row["name"] for row in seen}
     return Decisions([_decision(row, known) for row in rows])
 
 
@@ -174,21 +185,23 @@ def _decision(row: Record, known: dict[UUID, str]) -> DecisionView:
         total=round(chosen["total"] / 100) if why["chosen"] else None,
         free_s=chosen.get("free_s"),
         to_pickup_s=chosen.get("to_pickup_s"),
+        added_s=chosen.get("added_s"),
         runners_up=[
             CandidateView(
                 driver_id=ids.show(Kind.DRIVER, UUID(other["driver_id"])),
                 driver_name=known.get(UUID(other["driver_id"])),
                 total=round(other["total"] / 100),
-                free_s=other.get("free_s", 0),
-                to_pickup_s=other["to_pickup_s"],
+                free_s=other.get("free_s"),
+                to_pickup_s=other.get("to_pickup_s"),
+                added_s=other.get("added_s"),
                 terms=_seconds(other["terms"]),
-                took_other_job=other["took_other_job"],
+                took_other_job=other.get("took_other_job", False),
             )
             for other in why["runners_up"]
         ],
         excluded=why["excluded"],
         method=why["method"],
-        on_the_way=why["on_the_way"],
+        on_the_way=why.get("on_the_way", False),
         together=len(why["together"]),
     )
 

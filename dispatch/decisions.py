@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +21,14 @@ OFFER_LEAD_S: Final = 240
 """A driver is asked so long before he must leave: some offers are declined or missed, and each takes its time."""
 NO_WAY_RETRY_S: Final = 300
 """So long nobody looks again at a delivery that no way leads to: the map or the driver has to change first."""
+
+
+class Outcome(StrEnum):
+    """What was decided."""
+
+    OFFERED = "offered"
+    PLANNED = "planned"
+    NO_CANDIDATE = "no_candidate"
 
 
 def terms(
@@ -58,7 +67,7 @@ def terms(
     }
 
 
-async def note_open(con: Connection, operator_id: UUID, row: Record, explanation: Explanation, now: datetime) -> None:
+async def note_open(con: Connection, row: Record, explanation: Explanation, now: datetime) -> None:
     """Say on the board when a driver will be asked, or why there is none."""
     planned_at, reason = None, None
     if explanation.chosen is None:
@@ -68,7 +77,7 @@ async def note_open(con: Connection, operator_id: UUID, row: Record, explanation
     undeliverable = reason is not None and reason.code is OpenCode.NO_WAY
     retry_at = now + timedelta(seconds=NO_WAY_RETRY_S) if undeliverable else None
     if await note(con, row, reason, planned_at, now, retry_at) and reason is not None:
-        await keep_decision(con, operator_id, row, explanation, None, now)
+        await keep_decision(con, row, Outcome.NO_CANDIDATE, None, explanation, now)
 
 
 async def note(
@@ -105,19 +114,27 @@ async def note(
 
 
 async def keep_decision(
-    con: Connection, operator_id: UUID, row: Record, explanation: Explanation, offer_id: UUID | None, now: datetime
+    con: Connection,
+    row: Record,
+    outcome: Outcome,
+    driver_id: UUID | None,
+    explanation: object,
+    now: datetime,
+    *,
+    offer_id: UUID | None = None,
 ) -> None:
+    """Keep what was decided about a delivery, and why: the engine's explanation, or a planned round's."""
     await con.execute(
         """INSERT INTO dispatch_decisions
              (id, operator_id, business_id, delivery_id, offer_id, driver_id, outcome, explanation, at)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
         new_id(),
-        operator_id,
+        row["operator_id"],
         row["business_id"],
         row["id"],
         offer_id,
-        explanation.chosen.driver_id if explanation.chosen else None,
-        "offered" if offer_id else "no_candidate",
+        driver_id,
+        outcome.value,
         explanation,
         now,
     )

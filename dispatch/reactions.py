@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from dispatch import closing, offers, policy, quotes, service, shifts
@@ -40,7 +40,7 @@ async def on_order_accepted(con: Connection, event: Event) -> None:
         driver_pay_minor=driver_pay_minor(pricing_of(business), distance_m),
         currency=data["currency"],
         ready_at=ready_at,
-        promised_at=ready_at + timedelta(seconds=quotes.COURIER_WAIT_S + round(0.4 * distance_m)),
+        promised_at=quotes.promise(ready_at, distance_m),
         uses_shared_pool=(await policy.load_one(con, event.business_id)).uses_shared_pool,
         items=data["items"],
         tip_minor=data["tip_minor"],

@@ -14,9 +14,10 @@ from aiohttp import web
 from msgspec import Meta
 
 from dispatch import policy, routing_commit
+from dispatch.eta_models import Models
 from dispatch.own_process import as_lines
 from dispatch.routing_commit import CommitResults, Naming
-from dispatch.routing_plan import SHIFTS_MAX, Hand, Hands, PlanView, check_hours, question_of, view_of
+from dispatch.routing_plan import SHIFTS_MAX, Hand, Hands, PlanView, check_hours, question_of, view_of, whys_of
 from dispatch.routing_process import Progress, Question, Routings
 from geo.travel import Vehicle
 from kernel import ids
@@ -179,7 +180,9 @@ async def plan_routes(ctx: Ctx, body: PlanBody) -> web.StreamResponse:
         hands = await _hands(con, ctx, body.drivers)
     async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
         policies = await policy.load(con, operator_id)
-    question = question_of(rows, hands, policies, now, limit_s=body.limit_s, fewest_drivers=body.fewest_drivers)
+        model = await Models().of(con, operator_id)
+    rides = model.learned.rides(model.local(min(asked.on_at for asked in body.drivers)))
+    question = question_of(rows, hands, policies, rides, now, limit_s=body.limit_s, fewest_drivers=body.fewest_drivers)
     return await as_lines(ctx.request, _lines(ctx, business_id, rows, hands, question, now))
 
 
@@ -199,11 +202,13 @@ async def _lines(
             view = view_of(new_id(), business_id, rows, hands, news, now)
             async with _scope(ctx, readonly=False) as con:
                 await con.execute(
-                    "INSERT INTO route_plans (id, operator_id, business_id, plan, made_at) VALUES ($1, $2, $3, $4, $5)",
+                    """INSERT INTO route_plans (id, operator_id, business_id, plan, why, made_at)
+                       VALUES ($1, $2, $3, $4, $5, $6)""",
                     ids.parse(Kind.ROUTE_PLAN, view.id),
                     ctx.principal.operator(),
                     _own(ctx),
                     view,
+                    whys_of(rows, hands, news),
                     now,
                 )
                 detail = {"id": view.id, "planned": view.planned, "unplanned": len(view.unplanned)}

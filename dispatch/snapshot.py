@@ -237,6 +237,7 @@ async def _question(
         business_weights=policies.weights(),
         pickup_service_s=model.learned.hand_over_s(StopKind.PICKUP, prior_s=STOP_SERVICE_S),
         dropoff_service_s=model.learned.hand_over_s(StopKind.DROPOFF, prior_s=STOP_SERVICE_S),
+        rides=model.learned.rides(model.local(now)),
     )
 
 

@@ -147,6 +147,21 @@ def city(
 
 
 @app.command()
+def api(
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="For how long.")] = 20,
+    rate_per_s: Annotated[float, typer.Option("--rate", min=1, help="Requests a second, all kinds together.")] = 200,
+    only_json: OnlyJson = False,
+) -> None:
+    """Measure the API at a steady rate: reads of boards, deliveries, tracking pages and menus, and guest checkouts."""
+    from benchmarks import api as bench
+
+    found = bench.measure(seconds, rate_per_s)
+    if not only_json:
+        _show_cases(found["cases"])
+    _print({"bench": "api", **found})
+
+
+@app.command()
 def ingest(
     seconds: Annotated[float, typer.Option(min=1, help="For how long each case runs.")] = 8,
     only_json: OnlyJson = False,
