@@ -88,10 +88,13 @@ async def note(
     now: datetime,
     retry_at: datetime | None = None,
 ) -> bool:
-    """Keep a waiting delivery's reason or plan, when that is another than before; return whether it was."""
+    """Keep a waiting delivery's reason or plan, when that is another than before; return whether it was.
+
+    That its store is closed is the reason for as long as it is true, and no other is kept meanwhile.
+    """
     changed = await con.fetchval(
         """UPDATE deliveries d SET unassigned_reason = $3, planned_at = $4, retry_at = coalesce($6, retry_at)
-           WHERE id = $1 AND version = $2 AND status = 'pending' AND NOT EXISTS (
+           WHERE id = $1 AND version = $2 AND status = 'pending' AND $7 = EXISTS (
                SELECT FROM stores s
                WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
              AND (unassigned_reason IS DISTINCT FROM $3 OR (planned_at IS NULL) <> ($4::timestamptz IS NULL)
@@ -103,6 +106,7 @@ async def note(
         planned_at,
         PLAN_CHANGE_MIN_S,
         retry_at,
+        reason is not None and reason.code is OpenCode.STORE_CLOSED,
     )
     if not changed:
         return False

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from dispatch import offers, policy, service
 from dispatch.decisions import OFFER_LEAD_S, terms
+from dispatch.delivery import DeliveryStatus
 from kernel import ids
 from kernel.clock import to_ms
 from kernel.db import Connection, Database, Reason, Record
@@ -61,16 +62,10 @@ async def _settle(con: Connection, route_id: UUID, now: datetime, *, heard: bool
     route = await con.fetchrow("SELECT * FROM planned_routes WHERE id = $1 FOR UPDATE", route_id)
     if route is None:
         return False
-    if heard and rows and await _offer(con, route, rows, now):
-        await _forget(con, route_id)
-        return True
-    if not rows or now > route["start_at"] + timedelta(seconds=GIVEN_UP_AFTER_S):
-        await con.execute(
-            "UPDATE deliveries SET pinned_driver_id = NULL, planned_at = NULL WHERE planned_route_id = $1", route_id
-        )
-        await _forget(con, route_id)
-        await service.tell_updated(con, rows, now)
-    return False
+    offered = heard and bool(rows) and await _offer(con, route, rows, now)
+    if offered or not rows or now > route["start_at"] + timedelta(seconds=GIVEN_UP_AFTER_S):
+        await _forget(con, route_id, now)
+    return offered
 
 
 async def _offer(con: Connection, route: Record, rows: Sequence[Record], now: datetime) -> bool:
@@ -89,6 +84,12 @@ async def _offer(con: Connection, route: Record, rows: Sequence[Record], now: da
     return bool(sent)
 
 
-async def _forget(con: Connection, route_id: UUID) -> None:
-    await con.execute("UPDATE deliveries SET planned_route_id = NULL WHERE planned_route_id = $1", route_id)
+async def _forget(con: Connection, route_id: UUID, now: datetime) -> None:
+    """Let go of a route: what is not offered with it, as at a store that is closed, is anybody's again."""
+    freed = await con.fetch(
+        """UPDATE deliveries SET planned_route_id = NULL, pinned_driver_id = NULL, planned_at = NULL
+           WHERE planned_route_id = $1 RETURNING *""",
+        route_id,
+    )
     await con.execute("DELETE FROM planned_routes WHERE id = $1", route_id)
+    await service.tell_updated(con, [row for row in freed if row["status"] == DeliveryStatus.PENDING], now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from dispatch import closing, offers, policy, quotes, service, shifts
+from dispatch import offers, policy, quotes, service, shifts
 from dispatch.delivery import DELIVERY, DeliveryEvent, DeliveryStatus
 from dispatch.service import NewDelivery, Place
 from finance.fees import driver_pay_minor, pricing_of
@@ -47,7 +47,6 @@ async def on_order_accepted(con: Connection, event: Event) -> None:
         cash_to_collect_minor=data["cash_to_collect_minor"],
     )
     await service.create(con, new, event.created_at)
-    await closing.hold(con, store_id, event.created_at)
 
 
 async def on_order_ready(con: Connection, event: Event) -> None:
