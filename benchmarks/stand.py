@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import psutil
 
@@ -78,6 +79,7 @@ async def onward_stand(
         db = await Database.connect(servers.database_url, size_max=4)
         settings = Settings(data_dir=Path(folder) / "data", secret=SECRET)
         people = await _people(db, TrackingLinks(settings.signing_secret()), drivers, deliveries)
+        await _settle(servers.database_url)
         environment = {
             "DATABASE_URL": servers.database_url,
             "REDIS_URL": servers.redis_url,
@@ -213,6 +215,13 @@ def _servers_of(data_dir: Path) -> tuple[psutil.Process, psutil.Process]:
         if str(data_dir.resolve() / "valkey") in " ".join(child.cmdline())
     )
     return valkey, psutil.Process(postmaster)
+
+
+async def _settle(database_url: str) -> None:
+    """Let PostgreSQL look at what was written, as it does by itself within a minute."""
+    con = await asyncpg.connect(database_url)
+    await con.execute("ANALYZE")
+    await con.close()
 
 
 async def _people(db: Database, links: TrackingLinks, drivers: int, deliveries: int) -> People:

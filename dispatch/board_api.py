@@ -117,13 +117,8 @@ async def get_board(ctx: Ctx) -> dict[str, Any]:
 
 async def get_alerts(ctx: Ctx) -> Alerts:
     """What is wrong right now, oldest first"""
-    principal = ctx.principal
-    if principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.BOARD, readonly=True) as con:
-            found = await alerts.open_now(con, principal.operator())
-    else:
-        async with ctx.db.tenant_tx(principal.business(), readonly=True) as con:
-            found = await alerts.open_now(con, principal.operator())
+    async with ctx.db.tx_of(ctx.principal, Reason.BOARD, readonly=True) as con:
+        found = await alerts.open_now(con, ctx.principal.operator())
     return msgspec.convert({"data": found}, Alerts)
 
 
@@ -151,10 +146,7 @@ async def get_order_tracking(ctx: Ctx, path: OrderPath) -> dict[str, Any]:
 async def get_decisions(ctx: Ctx, path: DecisionPath) -> Decisions:
     """Why this driver? The decisions about a delivery, term by term"""
     delivery_id = ids.parse(Kind.DELIVERY, path.delivery_id)
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.ADMIN, readonly=True) as con:
-            return await _decisions(con, delivery_id, ctx.principal)
-    async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.BOARD, readonly=True) as con:
         return await _decisions(con, delivery_id, ctx.principal)
 
 

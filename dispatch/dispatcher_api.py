@@ -16,7 +16,7 @@ from msgspec import Meta
 from dispatch import offers, service
 from dispatch.delivery import WITH_DRIVER, DeliveryStatus
 from kernel import ids
-from kernel.access import Permission, Who
+from kernel.access import Permission
 from kernel.db import Connection, Reason, Record, one
 from kernel.errors import Problem, invalid
 from kernel.http import Ctx, Rate, Route
@@ -160,14 +160,9 @@ async def fail_delivery(ctx: Ctx, path: DeliveryPath, body: FailBody) -> FailedV
 
 async def check_scope(ctx: Ctx, delivery_id: UUID) -> UUID:
     """Return a delivery's business; raises `not_found` when the delivery is not the caller's to see."""
-    operator_id = ctx.principal.operator()
     query = "SELECT business_id FROM deliveries WHERE id = $1 AND operator_id = $2"
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
-            row = one(await con.fetchrow(query, delivery_id, operator_id), "delivery")
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
-            row = one(await con.fetchrow(query, delivery_id, operator_id), "delivery")
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
+        row = one(await con.fetchrow(query, delivery_id, ctx.principal.operator()), "delivery")
     business_id: UUID = row["business_id"]
     return business_id
 

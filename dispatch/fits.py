@@ -23,7 +23,7 @@ from geo.eta import Leg, eta_chain
 from geo.point import Point
 from geo.travel import Vehicle
 from kernel import ids
-from kernel.access import Permission, Principal, Who
+from kernel.access import Permission, Principal
 from kernel.db import Connection, Database, Reason, Record, one
 from kernel.errors import Problem
 from kernel.http import Ctx, Rate, Route
@@ -83,12 +83,8 @@ class Fits(msgspec.Struct, frozen=True):
 async def get_fits(ctx: Ctx, path: FitPath) -> Fits:
     """Who could take it, and when would it be there? At most 60 drivers, the nearest to the store"""
     delivery_id = ids.parse(Kind.DELIVERY, path.id)
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
-            row, drivers = await _seen(con, ctx.principal, delivery_id)
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
-            row, drivers = await _seen(con, ctx.principal, delivery_id)
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
+        row, drivers = await _seen(con, ctx.principal, delivery_id)
     if row["status"] not in (DeliveryStatus.PENDING, DeliveryStatus.OFFERED, *BEFORE_PICKUP):
         return Fits([])
     starts = await _starts(ctx, row, drivers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
@@ -142,7 +142,7 @@ async def get_plannable(ctx: Ctx, query: PlannableQuery) -> Plannable:
     """What can be planned ahead on a day?"""
     business_id = await _whose(ctx, query.business_id)
     operator_id = ctx.principal.operator()
-    async with _scope(ctx) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
         zone = ZoneInfo(await con.fetchval("SELECT time_zone FROM operators WHERE id = $1", operator_id))
         day = query.date or ctx.clock.now().astimezone(zone).date()
         bounds = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
@@ -175,7 +175,7 @@ async def plan_routes(ctx: Ctx, body: PlanBody) -> web.StreamResponse:
     now, operator_id = ctx.clock.now(), ctx.principal.operator()
     check_hours(body.drivers, now)
     business_id = await _whose(ctx, body.business_id)
-    async with _scope(ctx) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
         rows = await _deliveries(con, operator_id, business_id, body)
         hands = await _hands(con, ctx, body.drivers)
     async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
@@ -200,7 +200,7 @@ async def _lines(
                 yield msgspec.json.encode({"progress": news})
                 continue
             view = view_of(new_id(), business_id, rows, hands, news, now)
-            async with _scope(ctx, readonly=False) as con:
+            async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER) as con:
                 await con.execute(
                     """INSERT INTO route_plans (id, operator_id, business_id, plan, why, made_at)
                        VALUES ($1, $2, $3, $4, $5, $6)""",
@@ -218,7 +218,7 @@ async def _lines(
 
 async def get_plan(ctx: Ctx, path: PlanPath) -> PlanView:
     """Look at a plan again"""
-    async with _scope(ctx) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
         return await routing_commit.read(con, ctx.principal, path.plan_id())
 
 
@@ -243,17 +243,6 @@ async def _whose(ctx: Ctx, asked: str | None) -> UUID | None:
         async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
             one(await con.fetchrow(query, business_id, ctx.principal.operator()), "business")
     return business_id
-
-
-@contextlib.asynccontextmanager
-async def _scope(ctx: Ctx, *, readonly: bool = True) -> AsyncIterator[Connection]:
-    """Open a transaction of the caller: an operator's admin sees all businesses, a business itself."""
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=readonly) as con:
-            yield con
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business(), readonly=readonly) as con:
-            yield con
 
 
 async def _deliveries(con: Connection, operator_id: UUID, business_id: UUID | None, body: PlanBody) -> list[Record]:

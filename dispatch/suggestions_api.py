@@ -8,7 +8,7 @@ from dispatch.dispatcher_api import DeliveryPath, check_scope
 from dispatch.planner import Planner, PlannerAway
 from dispatch.tick import Dispatcher
 from kernel import ids
-from kernel.access import Permission, Who
+from kernel.access import Permission
 from kernel.db import Reason
 from kernel.errors import Problem
 from kernel.http import Ctx, Rate, Route
@@ -44,12 +44,8 @@ async def suggestions(ctx: Ctx, path: DeliveryPath) -> Suggestions:
     found = [one for one in (why.chosen, *why.runners_up) if one is not None]
     names = "SELECT id, name FROM driver_profiles WHERE id = ANY($1)"
     candidates = [one.driver_id for one in found]
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
-            rows = await con.fetch(names, candidates)
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
-            rows = await con.fetch(names, candidates)
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
+        rows = await con.fetch(names, candidates)
     known = {row["id"]: row["name"] for row in rows}
     return Suggestions(
         [

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
@@ -98,7 +97,7 @@ async def get_driver_trips(ctx: Ctx, path: DriverPath, query: DayQuery) -> Trips
     driver_id = path.driver_id()
     day, start, end = await _day(ctx, query.date)
     of_business = ctx.principal.who is Who.BUSINESS
-    async with _looking(ctx) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.TRIPS, readonly=True) as con:
         driver = await _driver(con, ctx, driver_id)
         rows = await con.fetch(
             f"{DELIVERIES} AND d.driver_id = $2 AND d.assigned_at >= $3 AND d.assigned_at < $4 LIMIT {DELIVERIES_MAX}",
@@ -139,25 +138,11 @@ def _trips(
 
 async def _delivery_track(ctx: Ctx, path: DeliveryPath) -> tuple[Record, list[TrackPoint]]:
     delivery_id = ids.parse(Kind.DELIVERY, path.id)
-    async with _looking(ctx) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.TRIPS, readonly=True) as con:
         row = await con.fetchrow(f"{DELIVERIES} AND d.id = $2", ctx.principal.operator(), delivery_id)
         if row is None:
             raise Problem("not_found", "There is no delivery with this id, or nobody has carried it.")
         return row, await track_of(con, row, of_business=ctx.principal.who is Who.BUSINESS)
-
-
-@contextlib.asynccontextmanager
-async def _looking(ctx: Ctx) -> AsyncIterator[Connection]:
-    """Open a transaction that sees what the caller may."""
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.TRIPS, readonly=True) as con:
-            yield con
-    elif ctx.principal.who is Who.DRIVER:
-        async with ctx.db.driver_tx(ctx.principal.driver(), readonly=True) as con:
-            yield con
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
-            yield con
 
 
 async def _driver(con: Connection, ctx: Ctx, driver_id: UUID) -> Record:

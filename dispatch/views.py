@@ -112,27 +112,23 @@ class BoardViews:
 
     async def board(self, principal: Principal) -> dict[str, Any]:
         """Return the board of a business (its own transaction) or of an operator (platform path)."""
-        if principal.who is Who.ADMIN:
-            operator_id = principal.operator()
-            async with self._db.platform_tx(Reason.BOARD, readonly=True) as con:
-                return await self._board(con, principal, "d.operator_id = $1", "dr.operator_id = $2", operator_id)
-        async with self._db.tenant_tx(principal.business(), readonly=True) as con:
-            return await self._board(con, principal, "d.business_id = $1", "$2::uuid IS NOT NULL", principal.business())
+        async with self._db.tx_of(principal, Reason.BOARD, readonly=True) as con:
+            return await self._board(con, principal)
 
     async def numbers(self, principal: Principal) -> dict[str, Any] | None:
         """Return the numbers of the viewer's board as of now; None for whom follows one delivery."""
         if principal.who is Who.TRACKER:
             return None
-        if principal.who is Who.ADMIN:
-            async with self._db.platform_tx(Reason.BOARD, readonly=True) as con:
-                return await self._numbers.read(con, principal.operator(), of_operator=True)
-        async with self._db.tenant_tx(principal.business(), readonly=True) as con:
-            return await self._numbers.read(con, principal.business(), of_operator=False)
+        of_operator = principal.who is Who.ADMIN
+        scope_id = principal.operator() if of_operator else principal.business()
+        async with self._db.tx_of(principal, Reason.BOARD, readonly=True) as con:
+            return await self._numbers.read(con, scope_id, of_operator=of_operator)
 
-    async def _board(
-        self, con: Connection, principal: Principal, whose: str, whose_drivers: str, scope_id: UUID
-    ) -> dict[str, Any]:
-        now = self._clock.now()
+    async def _board(self, con: Connection, principal: Principal) -> dict[str, Any]:
+        now, of_operator = self._clock.now(), principal.who is Who.ADMIN
+        scope_id = principal.operator() if of_operator else principal.business()
+        whose = "d.operator_id = $1" if of_operator else "d.business_id = $1"
+        whose_drivers = "dr.operator_id = $2" if of_operator else "$2::uuid IS NOT NULL"
         rows = await con.fetch(
             f"""{_DELIVERIES} WHERE {whose} AND ({_OPEN} OR d.finished_at > $2)
                 ORDER BY d.created_at DESC, d.id LIMIT {DELIVERIES_SHOWN_MAX}""",
@@ -146,7 +142,7 @@ class BoardViews:
             _WITH_DRIVER,
             scope_id,
         )
-        if principal.who is Who.ADMIN:
+        if of_operator:
             businesses = await con.fetch(
                 "SELECT id, name, color FROM businesses WHERE operator_id = $1 ORDER BY name", scope_id
             )
@@ -159,14 +155,14 @@ class BoardViews:
             [business["id"] for business in businesses],
         )
         seen = await self._live.positions(principal.operator(), [driver["id"] for driver in drivers])
-        kind = Kind.OPERATOR if principal.who is Who.ADMIN else Kind.BUSINESS
+        kind = Kind.OPERATOR if of_operator else Kind.BUSINESS
         scope = {"kind": kind.name.lower(), "id": show(kind, scope_id), "name": name}
         return {
             "kind": "board",
             "scope": scope,
             "bounds": _bounds(stores, rows),
             "server_time": now,
-            "numbers": await self._numbers.read(con, scope_id, of_operator=principal.who is Who.ADMIN),
+            "numbers": await self._numbers.read(con, scope_id, of_operator=of_operator),
             "businesses": [
                 {"id": show(Kind.BUSINESS, b["id"]), "name": b["name"], "color": b["color"]} for b in businesses
             ],
