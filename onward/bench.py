@@ -113,7 +113,7 @@ def eta(
 def city(
     map_name: Annotated[str | None, typer.Option("--map", help="An imported map; without it central Helsinki.")] = None,
     minutes: Annotated[float, typer.Option(min=1, max=1440, help="For how long people order.")] = 60,
-    drivers: Annotated[int, typer.Option(min=1, max=2000, help="How many couriers.")] = 30,
+    drivers: Annotated[int, typer.Option(min=1, max=2000, help="How many couriers.")] = 20,
     orders_per_hour: Annotated[float, typer.Option(min=1, help="How many of them, about.")] = 120,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same demand.")] = 1,
     speed: Annotated[float, typer.Option(min=1, max=50, help="How many times faster than life, at most.")] = 10,
