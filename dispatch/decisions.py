@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from dispatch.engine.explain import Explanation
+from dispatch.rows import AT_CLOSED_STORE
 from dispatch.service import news_of
 from dispatch.unassigned import OpenCode, UnassignedReason, why_open
 from kernel.db import Connection, Record
@@ -93,10 +94,8 @@ async def note(
     That its store is closed is the reason for as long as it is true, and no other is kept meanwhile.
     """
     changed = await con.fetchval(
-        """UPDATE deliveries d SET unassigned_reason = $3, planned_at = $4, retry_at = coalesce($6, retry_at)
-           WHERE id = $1 AND version = $2 AND status = 'pending' AND $7 = EXISTS (
-               SELECT FROM stores s
-               WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
+        f"""UPDATE deliveries d SET unassigned_reason = $3, planned_at = $4, retry_at = coalesce($6, retry_at)
+           WHERE id = $1 AND version = $2 AND status = 'pending' AND $7 = {AT_CLOSED_STORE}
              AND (unassigned_reason IS DISTINCT FROM $3 OR (planned_at IS NULL) <> ($4::timestamptz IS NULL)
                   OR abs(extract(epoch FROM planned_at - $4)) > $5 OR $6::timestamptz IS NOT NULL)
            RETURNING 1""",

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from dispatch import offers, service
+from dispatch.deliveries_api import DeliveryPath
 from dispatch.delivery import WITH_DRIVER, DeliveryStatus
 from kernel import ids
 from kernel.access import Permission
@@ -27,12 +28,6 @@ from tenancy import audit
 ITEMS_MAX = 200
 
 Why = Annotated[str, Meta(max_length=200)]
-
-
-class DeliveryPath(msgspec.Struct, frozen=True):
-    """Which delivery."""
-
-    id: str
 
 
 class ReassignBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,7 +146,7 @@ async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) ->
 
 async def fail_delivery(ctx: Ctx, path: DeliveryPath, body: FailBody) -> FailedView:
     """Give up on a delivery whose driver has it aboard and can't be reached"""
-    delivery_id = ids.parse(Kind.DELIVERY, path.id)
+    delivery_id = path.delivery_id()
     await check_scope(ctx, delivery_id)
     async with ctx.db.platform_tx(Reason.DISPATCHER) as con:
         row = await service.fail(con, delivery_id, reason=body.reason, at=ctx.clock.now())

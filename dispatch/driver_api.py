@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from dispatch import offers, proof, service, shifts
+from dispatch.deliveries_api import DeliveryPath
 from dispatch.desk import device_time, route_of
 from dispatch.proof import ProofStore, path_of, read_photo
 from kernel import ids
@@ -28,16 +29,6 @@ class OfferPath(msgspec.Struct, frozen=True):
     def offer_id(self) -> UUID:
         """Return the id, or raise `not_found`."""
         return ids.parse(Kind.OFFER, self.id)
-
-
-class DeliveryPath(msgspec.Struct, frozen=True):
-    """Which delivery."""
-
-    id: str
-
-    def delivery_id(self) -> UUID:
-        """Return the id, or raise `not_found`."""
-        return ids.parse(Kind.DELIVERY, self.id)
 
 
 class Assignments(msgspec.Struct, frozen=True):

@@ -14,15 +14,16 @@ from uuid import UUID
 
 import msgspec
 
+from dispatch.deliveries_api import DeliveryPath
 from dispatch.delivery import BEFORE_PICKUP, DeliveryStatus
 from dispatch.eta_models import Model, Models
 from dispatch.learning import StopKind
 from dispatch.planner import Planner, PlannerAway
+from dispatch.rows import BOTH_ENDS
 from geo.distance import meters_between
 from geo.eta import Leg, eta_chain
 from geo.point import Point
 from geo.travel import Vehicle
-from kernel import ids
 from kernel.access import Permission, Principal
 from kernel.db import Connection, Database, Reason, Record, one
 from kernel.errors import Problem
@@ -33,10 +34,9 @@ from tracking.live import LivePositions
 FITS_MAX: Final = 60
 """So many drivers, nearest to the store first, are worth a question about their ways."""
 
-_DELIVERY: Final = """
+_DELIVERY: Final = f"""
 SELECT d.*, p.lat AS p_lat, p.lng AS p_lng, q.lat AS q_lat, q.lng AS q_lng FROM deliveries d
-JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
-JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+{BOTH_ENDS}
 WHERE d.id = $1 AND d.operator_id = $2
 """
 
@@ -53,12 +53,6 @@ FROM stops s JOIN deliveries d ON d.business_id = s.business_id AND d.id = s.del
 WHERE s.driver_id = ANY($1) AND s.done_at IS NULL AND d.status NOT IN ('delivered', 'canceled', 'failed', 'returned')
 ORDER BY s.driver_id, s.route_position, s.id
 """
-
-
-class FitPath(msgspec.Struct, frozen=True):
-    """Which delivery."""
-
-    id: str
 
 
 class FitView(msgspec.Struct, frozen=True):
@@ -80,9 +74,9 @@ class Fits(msgspec.Struct, frozen=True):
     data: list[FitView]
 
 
-async def get_fits(ctx: Ctx, path: FitPath) -> Fits:
+async def get_fits(ctx: Ctx, path: DeliveryPath) -> Fits:
     """Who could take it, and when would it be there? At most 60 drivers, the nearest to the store"""
-    delivery_id = ids.parse(Kind.DELIVERY, path.id)
+    delivery_id = path.delivery_id()
     async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
         row, drivers = await _seen(con, ctx.principal, delivery_id)
     if row["status"] not in (DeliveryStatus.PENDING, DeliveryStatus.OFFERED, *BEFORE_PICKUP):

@@ -15,6 +15,7 @@ import asyncpg
 from dispatch import service, shifts
 from dispatch.delivery import BEFORE_PICKUP, DeliveryEvent, DeliveryStatus
 from dispatch.offer import OFFER, OfferEvent, OfferStatus, pause_s
+from dispatch.rows import AT_CLOSED_STORE
 from dispatch.unassigned import OpenCode, UnassignedReason
 from kernel import ids, metrics
 from kernel.db import Connection, Record, act_for, one
@@ -44,11 +45,9 @@ async def send(
     try:
         async with con.transaction():
             rows = await con.fetch(
-                """SELECT d.* FROM deliveries d JOIN unnest($1::uuid[], $2::int[]) AS seen (id, version)
+                f"""SELECT d.* FROM deliveries d JOIN unnest($1::uuid[], $2::int[]) AS seen (id, version)
                      ON d.id = seen.id AND d.version = seen.version
-                   WHERE d.status = 'pending' AND NOT EXISTS (
-                     SELECT FROM stores s
-                     WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
+                   WHERE d.status = 'pending' AND NOT {AT_CLOSED_STORE}
                    ORDER BY d.id FOR UPDATE OF d""",
                 [delivery_id for delivery_id, _ in deliveries],
                 [version for _, version in deliveries],

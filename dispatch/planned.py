@@ -14,6 +14,7 @@ from uuid import UUID
 from dispatch import offers, policy, service
 from dispatch.decisions import OFFER_LEAD_S, terms
 from dispatch.delivery import DeliveryStatus
+from dispatch.rows import AT_CLOSED_STORE, BOTH_ENDS
 from kernel import ids
 from kernel.clock import to_ms
 from kernel.db import Connection, Database, Reason, Record
@@ -23,16 +24,14 @@ from tracking.live import STALE_AFTER_MS, LivePositions
 GIVEN_UP_AFTER_S: Final = 300
 """So long after its planned start a route waits for its driver."""
 
-_DELIVERIES: Final = """
+_DELIVERIES: Final = f"""
 SELECT d.id, d.operator_id, d.business_id, d.version, d.driver_pay_minor, d.tip_minor, d.currency, d.distance_m,
        d.needs, d.ready_at, b.name AS business_name, p.lat AS p_lat, p.lng AS p_lng, p.name AS p_name,
        p.address AS p_address, q.lat AS q_lat, q.lng AS q_lng, q.address AS q_address
 FROM deliveries d
 JOIN businesses b ON b.id = d.business_id
-JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
-JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
-WHERE d.planned_route_id = $1 AND d.status = 'pending' AND NOT EXISTS (
-  SELECT FROM stores s WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
+{BOTH_ENDS}
+WHERE d.planned_route_id = $1 AND d.status = 'pending' AND NOT {AT_CLOSED_STORE}
 ORDER BY d.id FOR UPDATE OF d
 """
 

@@ -6,7 +6,6 @@ A route has a version: who reorders what he no longer sees is told so, and chang
 from __future__ import annotations
 
 from typing import Annotated, Any
-from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -23,18 +22,9 @@ from kernel.http import Ctx, Rate, Route
 from kernel.ids import Kind, show
 from kernel.outbox import emit
 from tenancy import audit
+from tracking.drivers import DriverPath
 
 STOPS_MAX = 100
-
-
-class DriverPath(msgspec.Struct, frozen=True):
-    """Which driver."""
-
-    id: str
-
-    def driver_id(self) -> UUID:
-        """Return the id, or raise `not_found`."""
-        return ids.parse(Kind.DRIVER, self.id)
 
 
 class RouteView(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from dispatch.own_process import as_lines
 from dispatch.routing_commit import CommitResults, Naming
 from dispatch.routing_plan import SHIFTS_MAX, Hand, Hands, PlanView, check_hours, question_of, view_of, whys_of
 from dispatch.routing_process import Progress, Question, Routings
+from dispatch.rows import BOTH_ENDS
 from geo.travel import Vehicle
 from kernel import ids
 from kernel.access import Permission, Who
@@ -31,12 +32,11 @@ from tenancy import audit
 DELIVERIES_MAX: Final = 200
 LIMIT_DEFAULT_S: Final = 5
 
-_WAITING: Final = """
+_WAITING: Final = f"""
 SELECT d.*, p.name AS p_name, p.address AS p_address, p.lat AS p_lat, p.lng AS p_lng,
        q.name AS q_name, q.address AS q_address, q.lat AS q_lat, q.lng AS q_lng
 FROM deliveries d
-JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
-JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+{BOTH_ENDS}
 WHERE d.operator_id = $1 AND d.status = 'pending' AND d.pinned_driver_id IS NULL AND d.planned_route_id IS NULL
   AND ($2::uuid IS NULL OR d.business_id = $2)
 """

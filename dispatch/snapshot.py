@@ -21,6 +21,7 @@ from dispatch.eta_models import Model, Models
 from dispatch.learning import StopKind
 from dispatch.offer import MISSED_MAX
 from dispatch.policy import Policies
+from dispatch.rows import AT_CLOSED_STORE, BOTH_ENDS
 from dispatch.unassigned import OpenCode, UnassignedReason
 from dispatch.worker import STOP_SERVICE_S, LiveDriver, LiveStop, OpenJob, Question
 from geo.point import Point
@@ -43,7 +44,7 @@ HELD_MAX_S: Final = 900
 NEAREST_COUNT: Final = 24
 FAIRNESS_WINDOW_H: Final = 8
 
-_DELIVERY: Final = """
+_DELIVERY: Final = f"""
 SELECT d.id, d.operator_id, d.business_id, d.store_id, d.version, d.ready_at, d.was_ready_at, d.promised_at,
        d.uses_shared_pool, d.created_at, d.driver_pay_minor, d.tip_minor, d.currency, d.distance_m, d.unassigned_reason,
        d.driver_id, d.pinned_driver_id, d.kept_from, d.needs, d.size, d.pickup_until, d.dropoff_from,
@@ -56,8 +57,7 @@ SELECT d.id, d.operator_id, d.business_id, d.store_id, d.version, d.ready_at, d.
                  - make_interval(secs => coalesce((b.policy->>'decline_cooldown_s')::int, $3))) AS declined
 FROM deliveries d
 JOIN businesses b ON b.id = d.business_id
-JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
-JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+{BOTH_ENDS}
 """
 
 _JOBS: Final = f"""{_DELIVERY}
@@ -66,8 +66,7 @@ WHERE d.operator_id = $1 AND d.status = 'pending' AND d.planned_route_id IS NULL
   AND (d.dropoff_from IS NULL OR d.dropoff_from - make_interval(secs => {REACH_MAX_S}) <= $4)
   AND (d.pinned_driver_id IS NOT NULL OR coalesce(b.policy->>'mode', $5) <> 'manual')
   AND (d.retry_at IS NULL OR d.retry_at NOT BETWEEN $2 AND $2 + make_interval(secs => {HELD_MAX_S}))
-  AND NOT EXISTS (SELECT FROM stores s
-                  WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
+  AND NOT {AT_CLOSED_STORE}
 ORDER BY d.unassigned_reason IS NOT NULL,
   row_number() OVER (PARTITION BY d.business_id, d.unassigned_reason IS NOT NULL ORDER BY d.created_at, d.id),
   d.created_at, d.id
@@ -77,15 +76,13 @@ LIMIT $6
 _FOR_A_DISPATCHER: Final = f"""{_DELIVERY}
 WHERE d.operator_id = $1 AND d.status = 'pending' AND d.pinned_driver_id IS NULL
   AND coalesce(b.policy->>'mode', $4) = 'manual' AND d.unassigned_reason IS DISTINCT FROM $5
-  AND NOT EXISTS (SELECT FROM stores s
-                  WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
+  AND NOT {AT_CLOSED_STORE}
 ORDER BY d.created_at LIMIT {TOLD_MAX}
 """
 
 _AT_CLOSED_STORES: Final = f"""{_DELIVERY}
 WHERE d.operator_id = $1 AND d.status = 'pending' AND d.unassigned_reason IS DISTINCT FROM $4
-  AND EXISTS (SELECT FROM stores s
-              WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
+  AND {AT_CLOSED_STORE}
 ORDER BY d.created_at LIMIT {TOLD_MAX}
 """
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from dispatch.dispatcher_api import DeliveryPath, check_scope
+from dispatch.deliveries_api import DeliveryPath
+from dispatch.dispatcher_api import check_scope
 from dispatch.planner import Planner, PlannerAway
 from dispatch.tick import Dispatcher
-from kernel import ids
 from kernel.access import Permission
 from kernel.db import Reason
 from kernel.errors import Problem
@@ -34,7 +34,7 @@ class Suggestions(msgspec.Struct, frozen=True):
 
 async def suggestions(ctx: Ctx, path: DeliveryPath) -> Suggestions:
     """Who could take this delivery, best first?"""
-    delivery_id = ids.parse(Kind.DELIVERY, path.id)
+    delivery_id = path.delivery_id()
     await check_scope(ctx, delivery_id)
     try:
         question = await ctx.need(Dispatcher).question_about(ctx.principal.operator(), delivery_id)

@@ -13,14 +13,13 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from dispatch.deliveries_api import DeliveryPath
 from dispatch.trips import DELIVERIES, TripView, idle_trips, together, track_between, track_of, trip_of
-from kernel import ids
 from kernel.access import Permission, Who
 from kernel.clock import to_ms
 from kernel.db import Connection, Reason, Record, one
 from kernel.errors import Problem, invalid
 from kernel.http import Ctx, Rate, Route
-from kernel.ids import Kind
 from tracking.drivers import DriverPath
 from tracking.track import Mark, geojson, gpx
 from tracking.trips import TrackPoint
@@ -29,12 +28,6 @@ DELIVERIES_MAX = 300
 MEDIA_TYPES = {"gpx": "application/gpx+xml", "geojson": "application/geo+json"}
 
 Format = Literal["json", "gpx", "geojson"]
-
-
-class DeliveryPath(msgspec.Struct, frozen=True):
-    """Which delivery."""
-
-    id: str
 
 
 class TripQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +130,7 @@ def _trips(
 
 
 async def _delivery_track(ctx: Ctx, path: DeliveryPath) -> tuple[Record, list[TrackPoint]]:
-    delivery_id = ids.parse(Kind.DELIVERY, path.id)
+    delivery_id = path.delivery_id()
     async with ctx.db.tx_of(ctx.principal, Reason.TRIPS, readonly=True) as con:
         row = await con.fetchrow(f"{DELIVERIES} AND d.id = $2", ctx.principal.operator(), delivery_id)
         if row is None:

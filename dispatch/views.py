@@ -14,6 +14,7 @@ from uuid import UUID
 from dispatch import alerts, messages
 from dispatch.delivery import TRACKABLE_AFTER_H, WITH_DRIVER
 from dispatch.numbers import BoardNumbers
+from dispatch.rows import BOTH_ENDS
 from dispatch.shown import courier_object, delivery_object, driver_object, store_object, tracking_object
 from kernel import keys
 from kernel.access import Permission, Principal, Who
@@ -32,7 +33,7 @@ DRIVERS_SHOWN_MAX: Final = 5_000
 _WITH_DRIVER: Final = [status.value for status in WITH_DRIVER]
 _OPEN: Final = "d.status NOT IN ('delivered', 'canceled', 'failed', 'returned')"
 
-_DELIVERIES: Final = """
+_DELIVERIES: Final = f"""
 SELECT d.*, (SELECT count(*) FROM messages m WHERE m.business_id = d.business_id AND m.delivery_id = d.id) AS messages,
        b.name AS business_name, b.color AS business_color, b.customer_sees_driver_stops_before,
        s.name AS store_name, dr.name AS driver_name, dr.vehicle AS driver_vehicle,
@@ -48,8 +49,7 @@ FROM deliveries d
 JOIN businesses b ON b.id = d.business_id
 LEFT JOIN stores s ON s.business_id = d.business_id AND s.id = d.store_id
 LEFT JOIN driver_profiles dr ON dr.id = d.driver_id
-JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
-JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+{BOTH_ENDS}
 LEFT JOIN LATERAL (
   SELECT od.driver_id, od.expires_at, count(*) OVER () AS asked FROM offer_deliveries od
   WHERE d.status = 'offered' AND od.delivery_id = d.id AND od.holds ORDER BY od.offer_id LIMIT 1) od ON true
