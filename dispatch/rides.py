@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
 from dispatch.engine.problem import Ints, Legs
@@ -23,6 +22,11 @@ class Ridden(msgspec.Struct, frozen=True):
 
     a: float
     b: float
+
+    def seconds(self, said_s: Ints) -> Ints:
+        """Return corrected whole seconds; no way stays no way, and where one is already takes no time."""
+        ridden_s = np.maximum(RIDE_MIN_S, np.rint(self.a + self.b * said_s)).astype(np.int64)
+        return np.where((said_s == 0) | (said_s >= UNREACHABLE_S), said_s, ridden_s)
 
 
 Rides = dict[str, Ridden]
@@ -41,36 +45,33 @@ def table_of(travel: TravelTimes, places: list[Point], vehicles: Iterable[Vehicl
     for vehicle in vehicles:
         said_s = travel.seconds(where, where, vehicle)
         ridden = rides.get(key(travel.source, vehicle))  # asked afterwards: straight lines may have stood in
-        table[VEHICLES.index(vehicle)] = said_s if ridden is None else _ridden(said_s, ridden.a, ridden.b)
+        table[VEHICLES.index(vehicle)] = said_s if ridden is None else ridden.seconds(said_s.astype(np.int64))
     return TableLegs(table)
 
 
 def straight(places: list[Point], rides: Rides) -> Legs:
     """Return straight lines between places, for where there are too many for a table."""
-    lines = [rides.get(key(CrowFlies.source, vehicle), Ridden(0.0, 1.0)) for vehicle in VEHICLES]
-    a, b = np.array([line.a for line in lines]), np.array([line.b for line in lines])
-    return RiddenLegs(CrowLegs(as_array(places).reshape(-1, 2)), a, b)
+    legs = CrowLegs(as_array(places).reshape(-1, 2))
+    lines = [rides.get(key(CrowFlies.source, vehicle)) for vehicle in VEHICLES]
+    return RiddenLegs(legs, tuple(lines)) if any(lines) else legs
 
 
 @dataclass(frozen=True)
 class RiddenLegs:
-    """Other legs, each corrected by its vehicle's line: `a + b · t` (vehicles,)."""
+    """Other legs, each corrected by its vehicle's line, if it has one."""
 
     legs: Legs
-    a: NDArray[np.float64]
-    b: NDArray[np.float64]
+    lines: tuple[Ridden | None, ...]
 
     def seconds(self, start: Ints, end: Ints, vehicle: Ints) -> Ints:
         """Return whole seconds from places to places."""
-        ridden: Ints = _ridden(self.legs.seconds(start, end, vehicle), self.a[vehicle], self.b[vehicle])
-        return ridden
+        said_s = self.legs.seconds(start, end, vehicle)
+        which = np.broadcast_to(vehicle, said_s.shape)
+        for number, line in enumerate(self.lines):
+            if line is not None:
+                said_s = np.where(which == number, line.seconds(said_s), said_s)
+        return said_s
 
     def near(self, start: Ints, end: Ints, count: int) -> Ints | None:
         """Return the nearest: no line changes who that is."""
         return self.legs.near(start, end, count)
-
-
-def _ridden(said_s: Any, a: Any, b: Any) -> Any:
-    """Return corrected whole seconds; no way stays no way, and where one is already takes no time."""
-    ridden = np.maximum(RIDE_MIN_S, np.rint(a + b * said_s)).astype(said_s.dtype)
-    return np.where((said_s == 0) | (said_s >= UNREACHABLE_S), said_s, ridden)

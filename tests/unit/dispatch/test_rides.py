@@ -9,12 +9,12 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from dispatch.engine.legs import VEHICLES
+from dispatch.engine.legs import VEHICLES, CrowLegs
 from dispatch.engine.solve import solve
 from dispatch.learning import ENOUGH_RIDES, Learned, Ride, hour_of_week, learn
 from dispatch.rides import Ridden, straight, table_of
 from dispatch.worker import LiveDriver, OpenJob, Question, problem_of
-from geo.point import Floats, Point
+from geo.point import Floats, Point, as_array
 from geo.travel import UNREACHABLE_S, CrowFlies, Seconds, Vehicle
 
 NOON = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
@@ -98,6 +98,19 @@ def test_few_rides_choose_nobody() -> None:
     assert (hilly == table_of(Hills(), places, UPHILL, {}).table).all()
     crow = table_of(CrowFlies(), places, UPHILL, rides).table
     assert (crow[VEHICLES.index(Vehicle.BICYCLE)] > hilly[VEHICLES.index(Vehicle.SCOOTER)]).all()
+
+
+def test_with_no_rides_seen_nothing_changes() -> None:
+    """Neither a table nor the straight lines of a big market: what is shipped is believed to the second."""
+    places = [place(random.Random(seed)) for seed in range(5)]
+    pairs = np.meshgrid(np.arange(5), np.arange(5), indexing="ij")
+    foot = np.full((5, 5), VEHICLES.index(Vehicle.FOOT))
+    plain = CrowLegs(as_array(places)).seconds(*pairs, foot)
+    bicycles = ridden(60).rides(NOON)
+    for legs in (straight(places, {}), straight(places, bicycles)):
+        assert (legs.seconds(*pairs, foot) == plain).all()
+    said_s = CrowFlies().seconds(as_array(places), as_array(places), Vehicle.FOOT)
+    assert (table_of(CrowFlies(), places, [Vehicle.FOOT], bicycles).table[VEHICLES.index(Vehicle.FOOT)] == said_s).all()
 
 
 def test_a_table_and_straight_lines_are_corrected_alike_and_no_way_stays_none() -> None:
