@@ -112,8 +112,8 @@ class EtaKeeper:
         rides = iter(
             0
             if here == there
-            else (model.learned.left_s if rides else model.learned.ride_s)(times.source, vehicle, local, provider_s)
-            for (here, there, vehicle), rides, provider_s in zip(ways, riding, times.seconds, strict=True)
+            else (model.learned.left_s if under_way else model.learned.ride_s)(times.source, vehicle, local, provider_s)
+            for (here, there, vehicle), under_way, provider_s in zip(ways, riding, times.seconds, strict=True)
         )
         told: list[Told] = []
         noted: list[Prediction] = []

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from dispatch import service
+from dispatch import shifts
 from kernel import keys
 from kernel.clock import Clock, JumpWatch, from_ms, to_ms
 from kernel.db import Database, Reason, Record
@@ -88,7 +88,7 @@ class RollCall:
             await self._wake_up.wake(driver_id, "silent")
         if now - heard_at > OFF_AFTER:
             async with self._db.platform_tx(Reason.DRIVER_PRESENCE) as con:
-                gone = await service.fall_silent(
+                gone = await shifts.fall_silent(
                     con, driver_id=driver_id, since=row["state_since"], heard_at=heard_at, at=self._clock.now()
                 )
             if gone:
@@ -99,6 +99,6 @@ class RollCall:
         fix_ms = 0 if position is None else position.received_ms
         known_ms = self._fixes.setdefault(row["id"], fix_ms)
         spoke = position is not None and (fix_ms != known_ms or from_ms(fix_ms) > row["silent_since"])
-        if spoke or now - row["silent_since"] > service.BACK_WITHIN:
+        if spoke or now - row["silent_since"] > shifts.BACK_WITHIN:
             async with self._db.platform_tx(Reason.DRIVER_PRESENCE) as con:
-                await service.come_back(con, row["id"], self._clock.now())
+                await shifts.come_back(con, row["id"], self._clock.now())
