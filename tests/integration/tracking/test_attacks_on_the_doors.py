@@ -17,7 +17,7 @@ from onward import processes
 from onward.embedded import Servers
 from tests.support.people import DEADLINE_S, Courier, courier, watcher
 from tests.support.server import Onward, start_onward
-from tests.support.trouble import asks, part
+from tests.support.trouble import part
 from tracking import foreign_gateway
 from tracking.client import Refused
 from tracking.doorkeeper import Doorkeeper
@@ -71,7 +71,8 @@ async def test_sockets_whose_token_is_revoked_are_closed_and_nobody_elses(onward
         async with onward.http.get("/live", headers=headers) as events:
             await doorkeeper.look()
             for token in (pia.token, world.rosso.token):
-                assert (await asks(onward, "POST", "/auth/logout", token))[0] == 204
+                async with onward.http.post("/api/v1/auth/logout", headers=onward.as_(token)) as reply:
+                    assert reply.status == 204
             await doorkeeper.look()
             async with asyncio.timeout(DEADLINE_S):
                 with pytest.raises(Refused, match="4101"):
@@ -91,14 +92,14 @@ async def test_numbers_at_the_edge_of_the_world_cost_the_good_ones_nothing(onwar
         hello = {"type": "hello", "token": pia.token, "device_id": f"clock {clock_ms}", "clock_ms": clock_ms}
         heard = await said(onward, hello, {"type": "fixes", "seq": 2**53, "fixes": fixes})
         assert heard[-1]["seq"] == 2**53
-        assert sum(heard[-1]["rejected"].values()) >= len(times) - 1
+        assert sum(heard[-1]["rejected"].values()) >= 3  # by a clock of 1970 some of the others are the present
         again = await said(onward, {**hello, "last_acked_seq": 2**53}, {"type": "fixes", "seq": 1, "fixes": fixes})
         assert (again[0]["resume_seq"], again[-1]["type"], again[-1]["seq"]) == (2**53, "ack", 2**53)
     for seq in (2**53 + 1, 2**63, 2**64, -1, 1e30):
         refused = await said(onward, {**hello, "clock_ms": 0}, {"type": "fixes", "seq": seq, "fixes": fixes})
         assert refused[-1]["code"] in {"invalid_message", "malformed_frame"}
     seen = await part(onward, LivePositions).positions(onward.world.operator_id)
-    assert abs(seen[pia.id].t_ms - now) < 1_000
+    assert abs(seen[pia.id].t_ms - now) < 30_000
 
 
 async def said(onward: Onward, *frames: Any) -> list[Any]:

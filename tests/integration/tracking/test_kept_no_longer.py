@@ -147,14 +147,15 @@ async def test_an_erased_drivers_positions_are_nowhere_and_late_ones_do_not_come
     await reports(onward, dora, 1)  # too old: kept raw, apart
     fence, ingest = (keys.fences(world.operator_id), dora.id.bytes), part(onward, Ingest)
     await eventually(lambda: redis.hget(*fence), bool, "his stop's fence remembers him")
-    assert dora.id in ingest._drivers
+    assert ingest._drivers[dora.id].filters.shown is not None
     before = await redis.xlen(keys.facts_stream(keys.board_topic(world.operator_id)))
     status, answer = await erase(onward, world.admin_token, dora)
     assert before > 0
     assert (status, answer) == (200, {"positions": 4})
     erased_ms = int(time.time() * 1000)
     assert await redis.hget(*fence) is None
-    await eventually(lambda: asyncio.sleep(0, dora.id in ingest._drivers), lambda known: not known, "he is forgotten")
+    known = ingest._drivers[dora.id]
+    await eventually(lambda: asyncio.sleep(0, known.filters.shown), lambda shown: shown is None, "he is forgotten")
     assert list(await days_kept(db)) == [neighbour.id]
     live = LivePositions(redis)
     assert list(await live.positions(world.operator_id)) == [neighbour.id]
