@@ -33,12 +33,14 @@ WITHOUT_END = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\
 
 
 async def answer(onward: Onward, sent: bytes) -> bytes:
-    """Send bytes and nothing more; return all that came until the server closed."""
+    """Send bytes and nothing more; return what came until the server closed, or its JSON was over."""
     port = int(onward.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)
     async with asyncio.timeout(DEADLINE_S):
-        heard = await reader.read()
+        heard = b""
+        while not heard.endswith(b"}") and (more := await reader.read(65_536)):
+            heard += more
     writer.close()
     return heard
 
