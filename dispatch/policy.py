@@ -25,6 +25,7 @@ Asked = Annotated[int, Meta(ge=2, le=4)]
 OfferTtl = Annotated[int, Meta(ge=10, le=300)]
 Cooldown = Annotated[int, Meta(ge=0, le=86_400)]
 Capacity = Annotated[int, Meta(ge=1, le=100)]
+MovesEvery = Annotated[int, Meta(ge=300, le=14_400)]
 Reach = Annotated[int, Meta(ge=200, le=50_000)]
 
 
@@ -54,7 +55,8 @@ VEHICLES: Final[Mapping[Vehicle, VehicleLimits]] = {
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole policy. `offer_to_count` drivers are asked at once in the mode `offer_to_several`.
 
-    `several_stores` lets a driver pick up elsewhere with a delivery of this business in hand.
+    `several_stores` lets a driver pick up elsewhere with a delivery of this business in hand. `moves` tells
+    idle drivers where work comes from, each at most every `moves_every_s`.
     """
 
     mode: Mode = Mode.AUTOMATIC
@@ -64,6 +66,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stack_max: Stack = 2
     several_stores: bool = False
     uses_shared_pool: bool = True
+    moves: bool = False
+    moves_every_s: MovesEvery = 1_200
     weights: Weights = Weights()
     vehicles: dict[Vehicle, VehicleLimits] = msgspec.field(default_factory=lambda: dict(VEHICLES))
 
@@ -97,6 +101,8 @@ class PolicyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stack_max: Stack | UnsetType | None = UNSET
     several_stores: bool | UnsetType | None = UNSET
     uses_shared_pool: bool | UnsetType | None = UNSET
+    moves: bool | UnsetType | None = UNSET
+    moves_every_s: MovesEvery | UnsetType | None = UNSET
     weights: WeightsChange | UnsetType | None = UNSET
     vehicles: dict[Vehicle, VehicleChange | None] | UnsetType | None = UNSET
 
@@ -138,6 +144,9 @@ def check_business(change: PolicyChange) -> None:
     """Raise `validation_failed` when a business' change names what is its operator's to set."""
     if change.vehicles is not UNSET:
         raise invalid("vehicles", "Vehicles are your operator's to set: drivers work for several businesses.")
+    for name in ("moves", "moves_every_s"):
+        if getattr(change, name) is not UNSET:
+            raise invalid(name, "Where idle drivers wait is your operator's to set: they work for several businesses.")
     for name in msgspec.to_builtins(change).get("weights") or {}:
         if name not in OF_A_BUSINESS:
             raise invalid(f"weights.{name}", "This weight is your operator's to set; delay and lateness are yours.")

@@ -20,7 +20,7 @@ import msgspec
 from dispatch import policy
 from dispatch.eta_lessons import drivings, stop_lessons
 from dispatch.eta_models import Model, Models
-from dispatch.learning import PRIOR_CASES, HandOver, StopKind
+from dispatch.learning import HandOver, StopKind
 from dispatch.whatif.given import Pin, Refusal
 from dispatch.whatif.past import Lived, PastDay, PastDelivery, PastShift
 from dispatch.worker import STOP_SERVICE_S
@@ -35,6 +35,8 @@ DAYS_SHOWN: Final = 60
 POSITION_BEFORE_S: Final = 600
 """A driver's first position of a shift is looked for from so long before it."""
 SHIFT_MAX_H: Final = 24
+FEW: Final = 3
+"""What is usual counts as much as so many cases of the day itself."""
 NOT_PLAYED: Final = ("canceled",)
 ENDED: Final = ("delivered", "failed", "returned", "returning")
 
@@ -255,7 +257,7 @@ async def _lived(con: Connection, rows: list[Record]) -> Lived:
 
 def _usual(seconds: list[int]) -> int:
     """Return the mean of what was seen, drawn to what is usual while that is little."""
-    return round((sum(seconds) + PRIOR_CASES * STOP_SERVICE_S) / (len(seconds) + PRIOR_CASES))
+    return round((sum(seconds) + FEW * STOP_SERVICE_S) / (len(seconds) + FEW))
 
 
 def _seconds(at: datetime, starts_at: datetime) -> int:

@@ -99,6 +99,8 @@ class Question(msgspec.Struct, frozen=True):
     epoch_s: int
     lead_s: int
     left_out: dict[str, int] = {}
+    demand: tuple[tuple[Point, float], ...] = ()
+    """Where work comes from, and which share of it: for advice to idle drivers."""
     weights: Weights = Weights()
     business_weights: dict[UUID, JobWeights] = {}
     pickup_service_s: int = STOP_SERVICE_S
@@ -184,6 +186,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
     stops = [
         [place(point) for point in (driver.at, *(stop.at for stop in driver.route))] for driver in question.drivers
     ]
+    demand = tuple((place(point), share) for point, share in question.demand)
     job_number = {job.id: number for number, job in enumerate(jobs)}
     vehicles = {driver.vehicle for driver in question.drivers}
     legs, moves_with = _legs(travel, list(numbers), vehicles), [VEHICLES.index(vehicle) for vehicle in vehicles]
@@ -235,6 +238,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
         dropoff_service_s=question.dropoff_service_s,
         epoch_s=question.epoch_s,
         lead_s=question.lead_s,
+        demand=demand,
         left_out=question.left_out,
     )
     return msgspec.structs.replace(problem, second_price=second_price(problem))

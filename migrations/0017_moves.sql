@@ -20,3 +20,7 @@ CREATE INDEX driver_moves_driver ON driver_moves (driver_id, sent_at);
 -- One suggestion at a time.
 CREATE UNIQUE INDEX driver_moves_open ON driver_moves (driver_id) WHERE ended_at IS NULL;
 CALL protect('driver_moves', 'driver_id');
+-- A business sees (and can't change) where its own drivers were sent.
+CREATE POLICY dedicated ON driver_moves AS PERMISSIVE FOR SELECT TO PUBLIC USING (
+  EXISTS (SELECT FROM driver_business_assignments a
+          WHERE a.driver_id = driver_moves.driver_id AND a.business_id = (SELECT onward.current_business())));

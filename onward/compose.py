@@ -17,6 +17,7 @@ from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
 from dispatch.eta_learner import EtaLearner
 from dispatch.live import LiveFacts
+from dispatch.moves import Moves
 from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
 from dispatch.proof import ProofStore
@@ -108,6 +109,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
+    moves = Moves(db, live, planner, clock)
     wake_up = wake_up_by(settings.wake_url, settings.signing_secret(), clock)
     roll_call = RollCall(db, live, wake_up, clock)
     streams = Streams(hub, facts, views)
@@ -136,6 +138,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             Replays: Replays(streets),
             Routings: Routings(streets),
             Lookout: lookout,
+            Moves: moves,
             Planner: planner,
             EtaKeeper: eta,
             EtaLearner: learner,
@@ -160,7 +163,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.leaders(db, clock, eta, learner, numbers, lookout, roll_call))
+        timers.start(supervisor, timers.leaders(db, clock, eta, learner, numbers, lookout, roll_call, moves))
 
     async def life(_app: web.Application) -> AsyncIterator[None]:
         supervisor.start("hub", hub.run)

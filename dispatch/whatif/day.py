@@ -60,6 +60,7 @@ class Day:
         self.left: dict[int, Delivery] = {}
         """What waits to be picked up, by number, in the order it became known."""
         self._demand: dict[int, float] = {}
+        self._faded_s = 0
         self._due_s = -FOREVER
         """Before then, with no news, the engine would say the same as the last time."""
         self._moves_due_s = -FOREVER
@@ -91,7 +92,7 @@ class Day:
         first = min(self.deliveries[self._coming[-1]].known_s, *(shift.on_s for shift in self.shifts), FOREVER)
         known = [one.known_s for one in self.deliveries if one.known_s < FOREVER]
         last = max(first, *known, *(shift.off_s for shift in self.shifts))
-        now = first
+        now, self._faded_s = first, first - rules.epoch_s
         while now <= last:
             while self._coming and self.deliveries[self._coming[-1]].known_s <= now:
                 number = self._coming.pop()
@@ -228,7 +229,8 @@ class Day:
             total = sum(self._demand.values()) or 1.0
             demand = tuple((place, count / total) for place, count in self._demand.items())
             for place in self._demand:
-                self._demand[place] *= 0.5 ** (rules.epoch_s / rules.demand_half_life_s)
+                self._demand[place] *= 0.5 ** ((now - self._faded_s) / rules.demand_half_life_s)
+            self._faded_s = now
         drivers = tuple(
             driver_of(self._world, hand, self.deliveries, now, rules, self._keeps(hand, bound, numbers))
             for hand in hands
