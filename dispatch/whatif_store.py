@@ -96,7 +96,8 @@ WHERE od.delivery_id = ANY($1) AND o.status = 'accepted'
 
 _PINS: Final = """
 SELECT detail->>'delivery_id' AS delivery, detail->>'driver_id' AS driver, created_at FROM audit_log
-WHERE operator_id = $1 AND action = 'delivery.reassigned' AND created_at < $2 AND detail->>'delivery_id' = ANY($3)
+WHERE operator_id = $1 AND action = 'delivery.reassigned' AND created_at BETWEEN $2 AND $3
+  AND detail->>'delivery_id' = ANY($4)
 ORDER BY created_at, id
 """
 
@@ -229,7 +230,8 @@ async def _hands(
     for refused in await con.fetch(_REFUSALS, list(found)):
         refusal = Refusal(round(refused["after"].total_seconds()), refused["status"] == "expired")
         found[refused["delivery_id"]].refusals.setdefault(refused["driver_id"], []).append(refusal)
-    for pin in await con.fetch(_PINS, operator_id, ends_at, [show(Kind.DELIVERY, row["id"]) for row in rows]):
+    names = [show(Kind.DELIVERY, row["id"]) for row in rows]
+    for pin in await con.fetch(_PINS, operator_id, starts_at - timedelta(days=1), ends_at, names):
         driver_id = pin["driver"] and parse(Kind.DRIVER, pin["driver"])
         found[parse(Kind.DELIVERY, pin["delivery"])].pins.append(Pin(_seconds(pin["created_at"], starts_at), driver_id))
     pauses = await con.fetch(_PAUSES, operator_id, starts_at, ends_at)

@@ -43,7 +43,6 @@ class Day:
     picked_s: dict[int, int] = field(default_factory=dict)
     door_s: dict[int, int] = field(default_factory=dict)
     hand: dict[int, int] = field(default_factory=dict)
-    offers: int = 0
 
     def __post_init__(self) -> None:
         self._hands = [Hand(n, shift, shift.place, shift.on_s) for n, shift in enumerate(self.shifts)]
@@ -168,10 +167,12 @@ class Day:
 
     def _decide(self, now: int) -> None:
         rules = self.rules
+        still = {hand.shift.driver_id for hand in self._hands if hand.shift.off_s < now and not hand.idle}
         hands = [
             hand
             for hand in self._hands
-            if hand.shift.on_s <= now + rules.early_s
+            if hand.shift.driver_id not in still
+            and hand.shift.on_s <= now + rules.early_s
             and now <= hand.shift.off_s
             and not hand.asked
             and not self._asking.quiet(hand, now, rules.cooldown_s)
@@ -283,7 +284,6 @@ class Day:
     def _ask(
         self, now: int, asked: list[tuple[Hand, list[Stop]]], new: tuple[int, ...], joins: tuple[int, ...]
     ) -> None:
-        self.offers += len(asked)
         self._asking.count(new)
         for hand, stops in asked:
             self._asking.ask(hand, new, stops, joins, now)
