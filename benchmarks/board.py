@@ -33,7 +33,7 @@ from onward.maps.importer import import_map
 from onward.maps.store import maps_folder
 from onward.processes import running
 from tenancy import service
-from tracking.ingest import Entry, Ingest
+from tracking.ingest import Ingest
 from tracking.wire import WireFix
 
 ROUNDS_PER_S: Final = 20
@@ -98,13 +98,13 @@ async def _people(installation: Installation, drivers: int) -> tuple[UUID, list[
 async def _drive(installation: Installation, operator_id: UUID, ids: list[UUID]) -> None:
     """Send each driver's fix once a second, spread over the second, until cancelled."""
     ingest, share, turn = installation.parts[Ingest], len(ids) // ROUNDS_PER_S, 0
+    sources = [await ingest.meet(operator_id, driver_id, "phone") for driver_id in ids]
     while True:
         began = time.monotonic()
         for n in range((turn % ROUNDS_PER_S) * share, (turn % ROUNDS_PER_S + 1) * share):
             lat = SOUTH + NORTH_SOUTH * ((n * 7919 % len(ids)) / len(ids)) + turn * 1e-6
             lng = WEST + WEST_EAST * (n / len(ids))
-            entry = Entry(operator_id, ids[n], "phone", 0, _durable)
-            ingest.add(entry, [WireFix(int(time.time() * 1000), lat, lng, 5.0, 3.0)])
+            ingest.add(sources[n], 0, [WireFix(int(time.time() * 1000), lat, lng, 5.0, 3.0)], _durable)
         turn += 1
         await asyncio.sleep(max(0.0, 1 / ROUNDS_PER_S - (time.monotonic() - began)))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 import contextlib
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 import hiredis
@@ -29,6 +32,9 @@ from kernel.log import get_logger
 Redis = Any
 """`redis.asyncio.Redis` or `RedisCluster` speaking bytes. Their annotations say `bytes | str` for everything."""
 
+Command = tuple[Any, ...]
+"""A command's name and its arguments: bytes, text and numbers, one word each."""
+
 AWAY: Final = (
     ConnectionError, TimeoutError, BusyLoadingError, OSError, ReadOnlyError, OutOfMemoryError,
     AskError, ClusterDownError, RedisClusterException, TryAgainError,
@@ -42,20 +48,6 @@ CLUSTER: Final = "+cluster"
 CANT_WRITE: Final = ("MISCONF", "NOREPLICAS")
 
 log = get_logger(__name__)
-
-
-class _Packed:
-    """Packs commands with hiredis, as redis-py's blocking connections do and its asyncio ones do not (a third of the
-    cost of a batch of positions)."""
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        """Return a command as it goes over the wire; its name may be of two words (`SCRIPT LOAD`)."""
-        words = args[0].split()
-        return [hiredis.pack_command((*words, *args[1:]) if len(words) > 1 else args)]
-
-    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
-        """Return many commands as one write."""
-        return [b"".join(piece for command in commands for piece in self.pack_command(*command))]
 
 
 def connect(url: str) -> Redis:
@@ -72,18 +64,12 @@ def connect(url: str) -> Redis:
     }
     if is_cluster(url):
         return RedisCluster.from_url(url.replace(CLUSTER, "", 1), reinitialize_steps=1, **options)
-    client: Redis = redis.asyncio.from_url(url, **options)
-    client.connection_pool.connection_class = _packed(client.connection_pool.connection_class)
-    return client
+    return redis.asyncio.from_url(url, **options)
 
 
 def is_cluster(url: str) -> bool:
     """Say whether a URL names a cluster."""
     return url.partition("://")[0].endswith(CLUSTER)
-
-
-def _packed(connection_class: type[Any]) -> type[Any]:
-    return type("Packed", (_Packed, connection_class), {})
 
 
 class NotKept(ConnectionError):
@@ -101,7 +87,8 @@ class Shards:
         self._client = client
         self._replicas_min = replicas_min
         self._clients: dict[str, Redis] = {}
-        self._awaited: dict[Any, int] = {}
+        self._writers: dict[str, Any] = {}
+        self._awaited: dict[str, int] = {}
 
     async def holder(self, key: str) -> str:
         """Return the name of the shard that holds a key or channel."""
@@ -121,33 +108,28 @@ class Shards:
     def client(self, name: str) -> Redis:
         """Return a plain client of a shard."""
         if name not in self._clients:
-            node = None if name == ALONE else self._client.get_node(node_name=name)
-            source = node or self._client.connection_pool
-            options = {**source.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
-            connection_class = source.connection_class if node is None else _packed(source.connection_class)
-            pool = redis.asyncio.ConnectionPool(connection_class=connection_class, **options)
-            self._clients[name] = redis.asyncio.Redis.from_pool(pool)
+            self._clients[name] = redis.asyncio.Redis.from_pool(self._pool(name))
         return self._clients[name]
 
-    async def begin(self, key: str) -> Any:
-        """Return a pipeline for keys of the same slot as `key`; its commands are carried out together by `commit`."""
-        pipe = self.client(await self.holder(key)).pipeline(transaction=False)
-        pipe.execute_command("MULTI")
-        return pipe
+    def _pool(self, name: str, **options: Any) -> redis.asyncio.ConnectionPool:
+        node = None if name == ALONE else self._client.get_node(node_name=name)
+        source = node or self._client.connection_pool
+        kept = {**source.connection_kwargs, "retry": Retry(NoBackoff(), 0), **options}
+        return redis.asyncio.ConnectionPool(connection_class=source.connection_class, **kept)
 
-    async def commit(self, pipe: Any) -> list[Any]:
-        """Carry out a pipeline's commands, all or none, and return their replies as they came.
+    async def write(self, key: str, *commands: Command) -> list[Any]:
+        """Carry out commands on keys of the same slot as `key`, all or none, and return their replies as they came.
 
-        Raises one of `AWAY` when that is not sure, also when a replica that is there does not have it in time: commit
-        the same again. A shard that has lost its replicas goes on without: what is committed then is on one server.
+        Raises one of `AWAY` when that is not sure, also when a replica that is there does not have it in time: write
+        the same again. A shard that has lost its replicas goes on without: what is written then is on one server.
         """
-        pipe.execute_command("EXEC")
-        awaited = self._awaited.get(pipe.connection_pool, self._replicas_min)
+        shard = await self.holder(key)
+        awaited = self._awaited.get(shard, self._replicas_min)
+        looks: tuple[Command, ...] = ()
         if self._replicas_min:
-            pipe.execute_command("WAIT", awaited, REPLICAS_WAIT_MAX_MS)
-            pipe.execute_command("ROLE")
+            looks = (("WAIT", awaited, REPLICAS_WAIT_MAX_MS), ("ROLE",))
         try:
-            answers = await pipe.execute()
+            answers = await self._exchange(shard, (("MULTI",), *commands, ("EXEC",), *looks))
         except AWAY:
             await self.look_again()
             raise
@@ -157,14 +139,38 @@ class Shards:
             raise
         if self._replicas_min:
             role, reached = answers.pop(), answers.pop()
-            self._look_at_replicas(pipe.connection_pool, awaited, len(role[2]), reached)
+            self._look_at_replicas(shard, awaited, len(role[2]), reached)
         replies: list[Any] = answers[-1]
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply
         return replies
 
-    def _look_at_replicas(self, shard: Any, awaited: int, present: int, reached: int) -> None:
+    async def _exchange(self, shard: str, commands: Sequence[Command]) -> list[Any]:
+        """Send commands in one write and read their answers, under one time limit; redis-py's pipelines cost several
+        times as much: a limit, a parser and a callback for each answer.
+        """
+        pool = self._writers.get(shard)
+        if pool is None:
+            pool = self._writers[shard] = self._pool(shard, socket_timeout=None)
+        packed = b"".join(hiredis.pack_command(command) for command in commands)
+        connection = None
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                connection = await pool.get_connection()
+                await connection.send_packed_command(packed, check_health=False)
+                return [await connection.read_response(timeout=math.inf) for _ in commands]
+        except BaseException as error:
+            if connection is not None:  # what it answers next belongs to what was given up
+                await connection.disconnect(nowait=True)
+            if type(error) is builtins.TimeoutError:
+                raise TimeoutError(f"no answer within {COMMAND_TIMEOUT_S:g} s") from error
+            raise
+        finally:
+            if connection is not None:
+                await pool.release(connection)
+
+    def _look_at_replicas(self, shard: str, awaited: int, present: int, reached: int) -> None:
         """Learn how many replicas a shard has; raises `NotKept` when one of them lacks what was committed."""
         expected = min(self._replicas_min, present)
         if expected != awaited:
@@ -181,6 +187,6 @@ class Shards:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for client in self._clients.values():
-            await client.connection_pool.disconnect()
+        for pool in (*self._writers.values(), *(client.connection_pool for client in self._clients.values())):
+            await pool.disconnect()
         await self._client.aclose()

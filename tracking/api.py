@@ -13,7 +13,7 @@ from msgspec import Meta
 from kernel.access import Permission
 from kernel.errors import Problem, invalid
 from kernel.http import Ctx, Rate, Route
-from tracking.ingest import Entry, Ingest, Overloaded
+from tracking.ingest import Ingest, Overloaded
 from tracking.wire import FIXES_PER_FRAME_MAX, ShortText, WireFix
 
 DURABLE_WAIT_MAX_S: Final = 20.0
@@ -61,7 +61,7 @@ async def keep(
     ingest: Ingest, operator_id: UUID, driver_id: UUID, device_id: str, fixes: Sequence[WireFix]
 ) -> Mapping[str, int]:
     """Return how many fixes were rejected for what, once the others are durable; raises `unavailable`."""
-    await ingest.meet(operator_id, driver_id, device_id)
+    source = await ingest.meet(operator_id, driver_id, device_id)
     written: asyncio.Future[Mapping[str, int]] = asyncio.get_running_loop().create_future()
 
     def durable(_seq: int, rejected: Mapping[str, int]) -> None:
@@ -69,7 +69,7 @@ async def keep(
             written.set_result(rejected)
 
     try:
-        ingest.add(Entry(operator_id, driver_id, device_id, 0, durable), fixes)
+        ingest.add(source, 0, fixes, durable)
         async with asyncio.timeout(DURABLE_WAIT_MAX_S):
             return await written
     except (Overloaded, TimeoutError):

@@ -20,7 +20,7 @@ from kernel.errors import Problem
 from kernel.log import get_logger
 from kernel.redis import AWAY
 from tracking.hub import Hub
-from tracking.ingest import Entry, Ingest, Overloaded
+from tracking.ingest import Ingest, Overloaded, Source
 from tracking.outgoing import socket_frame
 from tracking.ports import Door, DriverDesk
 from tracking.push import DriverPush, read_notice
@@ -135,8 +135,8 @@ class DriverSocket:
         "_principal",
         "_rejected",
         "_session",
+        "_source",
         "_transport",
-        "_who",
         "_ws",
     )
 
@@ -153,6 +153,7 @@ class DriverSocket:
         self._device_id = ""
         self._clock_ms = 0
         self._session = DriverSession(0)
+        self._source: Source
         self._rejected: Counter[str] = Counter()
         self._ack_due = False
         self._early: list[dict[str, Any]] | None = []
@@ -197,10 +198,10 @@ class DriverSocket:
         principal = await gateway.door.authenticate(hello.token)
         if Permission.DRIVE not in principal.permissions:
             raise Problem("forbidden", "This token is not a driver's.")
-        driver_id, operator_id = principal.driver(), principal.operator()
-        durable = await gateway.ingest.meet(operator_id, driver_id, hello.device_id, hello.clock_ms)
+        driver_id = principal.driver()
+        source = await gateway.ingest.meet(principal.operator(), driver_id, hello.device_id, hello.clock_ms)
         self._principal, self._device_id, self._clock_ms = principal, hello.device_id, hello.clock_ms
-        self._session, self._who = DriverSession(durable), (operator_id, driver_id)
+        self._session, self._source = DriverSession(source.durable_seq), source
         await gateway.push.take_over(driver_id, hello.device_id, self._id, hello.clock_ms)
         await gateway.hub.subscribe(keys.driver_channel(driver_id), self._on_notice, self._on_missed)
         state = await gateway.desk.state(principal, hello.last_event)
@@ -208,7 +209,7 @@ class DriverSocket:
         if hello.clock_ms and abs(hello.clock_ms - now_ms) > CLOCK_SKEW_TOLD_MS:
             log.info("device_clock_off", driver=driver_id.hex, by_ms=hello.clock_ms - now_ms)
         limits = {"frame_bytes_max": FRAME_BYTES_MAX, "fixes_per_frame_max": FIXES_PER_FRAME_MAX}
-        self._send(Welcome(self._id, now_ms, durable, limits, state))
+        self._send(Welcome(self._id, now_ms, source.durable_seq, limits, state))
         self._send(Config(SAMPLING_PERIOD_MS))
         early, self._early = self._early or [], None
         for message in early:
@@ -247,7 +248,7 @@ class DriverSocket:
 
     def _take_fixes(self, message: Fixes) -> None:
         try:
-            self._gateway.ingest.add(self._entry(message.seq), message.fixes)
+            self._gateway.ingest.add(self._source, message.seq, message.fixes, self._durable)
         except Overloaded:
             self._session.put_back(message.seq)
             self._send(Nack(message.seq, "overloaded", True))
@@ -270,12 +271,8 @@ class DriverSocket:
                 self._session.put_back(action.seq)
                 self._send(Nack(action.seq, "unavailable", True))
                 return
-            self._gateway.ingest.add(self._entry(action.seq), ())
+            self._gateway.ingest.add(self._source, action.seq, (), self._durable)
             return
-
-    def _entry(self, seq: int) -> Entry:
-        operator_id, driver_id = self._who
-        return Entry(operator_id, driver_id, self._device_id, seq, self._durable)
 
     def _durable(self, seq: int, rejected: Mapping[str, int]) -> None:
         if rejected:

@@ -7,7 +7,6 @@ nowhere else. A board's viewer narrows that down to what is on its screen, in st
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -149,6 +148,8 @@ class Group:
             known = self.places.get(name)
             if known is None or known[5] < place["t"]:
                 self.places[name] = (name, place["lat"], place["lng"], None, None, place["t"])
+            # his place has just been told; from here on everybody's turn comes at a time of his own
+            self._heard_ms.setdefault(name, place["t"] - hash(name) % HEARD_EVERY_MS)
         if name not in self.drivers:
             self.drivers.add(name)
             self._watching.add(name, self)
@@ -205,27 +206,27 @@ class Watching:
     """Which groups show a driver, so that a position costs only those who see it."""
 
     def __init__(self) -> None:
-        self._groups: defaultdict[bytes, set[Group]] = defaultdict(set)
+        self._watched: dict[bytes, tuple[str, set[Group]]] = {}
 
     def add(self, name: str, group: Group) -> None:
         """A group shows a driver from now on."""
-        self._groups[parse(Kind.DRIVER, name).bytes].add(group)
+        self._watched.setdefault(parse(Kind.DRIVER, name).bytes, (name, set()))[1].add(group)
 
     def discard(self, name: str, group: Group) -> None:
         """A group shows a driver no more."""
         driver = parse(Kind.DRIVER, name).bytes
-        groups = self._groups[driver]
+        groups = self._watched[driver][1]
         groups.discard(group)
         if not groups:
-            del self._groups[driver]
+            del self._watched[driver]
 
-    def of(self, driver: bytes) -> Iterable[Group]:
-        """Return the groups that show a driver."""
-        return self._groups.get(driver, ())
+    def of(self, driver: bytes) -> tuple[str, Iterable[Group]] | None:
+        """Return what a driver is called on the wire and the groups that show him; None: nobody looks."""
+        return self._watched.get(driver)
 
     def empty(self) -> bool:
         """Say whether nobody is watched."""
-        return not self._groups
+        return not self._watched
 
 
 def offset_of(frame: Frame) -> int:

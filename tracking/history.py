@@ -13,16 +13,15 @@ from uuid import UUID, uuid5
 
 from kernel import keys, metrics
 from kernel.clock import from_ms
-from kernel.db import Connection, Database, Reason
+from kernel.db import Database, Reason
 from kernel.redis import Redis
-from tracking.copying import COLUMNS, copy_bytes
-from tracking.fix import unpack_rows
+from tracking.copying import COLUMNS, copy_input, copy_row
+from tracking.fix import DAY_MS, pack, unpack
 from tracking.retention import erase_live
+from tracking.wire import WireFix
 
 PERIOD_S: Final = 0.5
 BATCHES_MAX: Final = 500
-
-DAY_MS: Final = 24 * 3600 * 1000
 REJECTED_PER_DRIVER_MAX: Final = 200
 _INSERT_REJECTED: Final = """
 INSERT INTO rejected_fixes (id, driver_id, operator_id, received_at, reason, raw)
@@ -78,22 +77,25 @@ class HistoryWriter:
 
     async def _drain_operator(self, operator_id: UUID) -> int:
         stream = keys.fix_stream(operator_id)
-        entries = await self._redis.xrange(stream, count=BATCHES_MAX)
-        if not entries:
+        found = await self._redis.xrange(stream, count=BATCHES_MAX)
+        if not found:
             return 0
-        rows = [row for _, fields in entries for row in unpack_rows(fields[b"b"])]
+        entries = [(entry_id, _of_today(operator_id, fields)) for entry_id, fields in found]
+        count = sum(int(fields[b"count"]) for _, fields in entries)
         rejected = [
             _rejected(entry_id, number, operator_id, row)
             for entry_id, fields in entries
-            if b"r" in fields
-            for number, row in enumerate(unpack_rows(fields[b"r"]))
+            if b"unplaced" in fields
+            for number, row in enumerate(unpack(fields[b"unplaced"]))
         ]
         async with self._db.platform_tx(Reason.HISTORY_WRITE) as con:
             if not await con.fetchval("SELECT pg_try_advisory_xact_lock(hashtext($1))", f"history:{operator_id}"):
                 return 0
-            days = await self._make_partitions(con, rows)
+            days = {day for _, fields in entries for day in unpack(fields[b"days"])} - self._days
+            for day in days:  # remembered once this is committed
+                await con.execute("SELECT make_location_partition($1)", from_ms(day * DAY_MS).date())
             await con.execute(_STAGE)
-            source = io.BytesIO(copy_bytes(operator_id, rows))
+            source = io.BytesIO(copy_input(fields[b"rows"] for _, fields in entries))
             await con.copy_to_table("fixes_in", source=source, columns=COLUMNS, format="binary")
             await con.execute(_INSERT)
             erased = await con.fetch(_ERASED)
@@ -104,15 +106,23 @@ class HistoryWriter:
         for driver in erased:  # a late fix of an erased time may have become the last that is known
             await erase_live(self._redis, operator_id, driver["id"], driver["positions_erased_at"])
         await self._redis.xdel(stream, *(entry_id for entry_id, _ in entries))
-        metrics.history_rows.inc(len(rows))
-        return len(rows)
+        metrics.history_rows.inc(count)
+        return count
 
-    async def _make_partitions(self, con: Connection, rows: list[list[Any]]) -> set[int]:
-        """Make the partitions that may be missing; return their days, to be remembered once this is committed."""
-        days = {row[1] // DAY_MS for row in rows} - self._days
-        for day in days:
-            await con.execute("SELECT make_location_partition($1)", from_ms(day * DAY_MS).date())
-        return days
+
+def _of_today(operator_id: UUID, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return an entry as it is written today: a server before 0.2 may have left some whose rows were not made yet."""
+    if b"b" not in fields:
+        return fields
+    rows, days = [], set()
+    for driver, t_ms, received_ms, lat, lng, accuracy_m, speed_mps, heading_deg, source, verdict, ahead_ms in unpack(
+        fields[b"b"]
+    ):
+        fix = WireFix(t_ms, lat, lng, accuracy_m, speed_mps, heading_deg, src=source)
+        rows.append(copy_row(driver, operator_id.bytes, fix, received_ms, verdict, ahead_ms))
+        days.add(t_ms // DAY_MS)
+    unplaced = {b"unplaced": fields[b"r"]} if b"r" in fields else {}
+    return {b"rows": b"".join(rows), b"count": b"%d" % len(rows), b"days": pack(sorted(days)), **unplaced}
 
 
 def _rejected(entry_id: bytes, number: int, operator_id: UUID, row: list[Any]) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ uncompressed sockets only; aiohttp's own pongs and closes go through the same tr
 from __future__ import annotations
 
 import struct
-from enum import Enum, auto
+from enum import IntEnum
 from typing import Any, Final
 
 import msgspec
@@ -21,12 +21,12 @@ _msgpack: Final = msgspec.msgpack.Encoder().encode
 _json: Final = msgspec.json.Encoder().encode
 
 
-class Wrapping(Enum):
+class Wrapping(IntEnum):
     """How a message lies on the wire."""
 
-    MSGPACK = auto()
-    JSON = auto()
-    EVENT = auto()
+    MSGPACK = 0
+    JSON = 1
+    EVENT = 2
     """A Server-Sent Event."""
 
 
@@ -47,11 +47,11 @@ class Frame:
 
     def __init__(self, message: Any) -> None:
         self.message = message
-        self._bytes: dict[Wrapping, bytes] = {}
+        self._bytes: list[bytes | None] = [None, None, None]
 
     def wrapped(self, wrapping: Wrapping) -> bytes:
         """Return the message as it goes to the transport."""
-        found = self._bytes.get(wrapping)
+        found = self._bytes[wrapping]
         if found is None:
             if wrapping is Wrapping.MSGPACK:
                 found = socket_frame(_msgpack(self.message), binary=True)

@@ -64,9 +64,7 @@ class Facts:
         """Say something on a topic, for good, or a number could come twice with another meaning; return its offset."""
         touched = (*_keys(topic), keys.facts_channel(topic))
         said = (_encode(changes), secrets.token_hex(8), HISTORY_MAX, HISTORY_TTL_S)
-        pipe = await self._shards.begin(touched[0])
-        pipe.execute_command("EVAL", _PUBLISH, len(touched), *touched, *said)
-        (offset,) = await self._shards.commit(pipe)
+        (offset,) = await self._shards.write(touched[0], ("EVAL", _PUBLISH, len(touched), *touched, *said))
         return int(offset)
 
     async def head(self, topic: str) -> tuple[str, int]:

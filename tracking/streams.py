@@ -12,12 +12,11 @@ from collections import defaultdict
 from typing import Final
 from uuid import UUID
 
-from kernel import ids, keys, metrics
+from kernel import keys, metrics
 from kernel.access import Principal
-from kernel.ids import Kind
 from kernel.log import get_logger
 from kernel.redis import AWAY
-from tracking.fix import unpack_rows
+from tracking.fix import unpack
 from tracking.groups import Group, Moves, Outlet, Slot, View, Viewer, Watching, offset_of
 from tracking.hub import Hub
 from tracking.outgoing import Frame
@@ -136,13 +135,12 @@ class Streams:
             await self._hub.unsubscribe(keys.positions_channel(group.operator_id), self._on_positions)
 
     def _on_positions(self, payload: bytes) -> None:
-        for driver, lat, lng, heading, speed, t_ms in unpack_rows(payload):
-            slot: Slot | None = None
-            for group in self._watching.of(driver):
-                if slot is None:
-                    slot = (ids.show(Kind.DRIVER, UUID(bytes=driver)), lat, lng, heading, speed, t_ms)
-                group.moved[slot[0]] = slot
-                self._dirty.add(group)
+        for driver, lat, lng, heading, speed, t_ms in unpack(payload):
+            if (watched := self._watching.of(driver)) is not None:
+                name, groups = watched
+                for group in groups:
+                    group.moved[name] = (name, lat, lng, heading, speed, t_ms)
+                self._dirty.update(groups)
         if self._dirty:
             self._wake.set()
 

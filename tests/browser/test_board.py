@@ -20,7 +20,7 @@ from tests.support.pages import DESK, PHONE, open_page
 from tests.support.people import courier, create_delivery
 from tests.support.server import Onward
 from tests.support.world import Driver
-from tracking.ingest import Entry, Ingest
+from tracking.ingest import Ingest
 from tracking.wire import WireFix
 
 CROWD = 5_000
@@ -398,9 +398,7 @@ async def drive(town: Onward, drivers: list[UUID], step: int) -> None:
     now_ms = int(time.time() * 1000)
     for n, driver in enumerate(drivers):
         lat, lng = 60.155 + (n % 70) * 0.0005 + step * 0.00002, 24.90 + (n // 70) * 0.0012
-        ingest.add(
-            Entry(town.world.operator_id, driver, "phone", 0, one_is_durable),
-            [WireFix(now_ms - 10_000 + step * 1_500, lat, lng, 5.0)],
-        )
+        source = await ingest.meet(town.world.operator_id, driver, "phone")
+        ingest.add(source, 0, [WireFix(now_ms - 10_000 + step * 1_500, lat, lng, 5.0)], one_is_durable)
     async with asyncio.timeout(30):
         await durable.wait()

@@ -99,7 +99,7 @@ async def test_a_refused_client_stops_and_goes_on_with_a_new_token(onward: Onwar
 async def test_a_silent_phone_is_asked_whether_it_is_there(onward: Onward, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that answers stays; one that does not is closed with 4002."""
     monkeypatch.setattr(gateway, "PING_AFTER_S", 0.05)
-    monkeypatch.setattr(gateway, "IDLE_MAX_S", 0.3)
+    monkeypatch.setattr(gateway, "IDLE_MAX_S", 1.0)
     hello = {"type": "hello", "token": onward.world.pool[0].token, "device_id": "x"}
     async with onward.http.ws_connect("/ws/driver", protocols=["onward.v1.msgpack"]) as ws:
         await ws.send_bytes(msgpack.packb(hello))

@@ -71,9 +71,7 @@ async def test_a_server_that_may_not_write_is_as_good_as_away(servers: Servers, 
     shards = Shards(connect(servers.redis_url))
 
     async def count() -> list[Any]:
-        pipe = await shards.begin("k")
-        pipe.incr("k")
-        return await shards.commit(pipe)
+        return await shards.write("k", ("INCR", "k"))
 
     await redis.config_set("min-replicas-to-write", 1)
     try:
