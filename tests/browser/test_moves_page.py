@@ -45,7 +45,7 @@ async def test_a_driver_without_work_is_shown_where_orders_come_from_and_waves_i
     await board.get_by_role("tab", name="Drivers").click()
     await board.get_by_role("button", name=who.name).click()
     await expect(board.get_by_text("Told to wait near Rosso Kamppi")).to_be_visible()
-    await page.get_by_role("button", name="I’d rather stay here").click()
+    await page.get_by_role("button", name="Stay here").click()
     await expect(page.get_by_role("heading", name="Go towards")).to_have_count(0)
     await expect(board.get_by_text("Told to wait near Rosso Kamppi")).to_have_count(0)
     assert complaints == more == []

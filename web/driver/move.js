@@ -31,6 +31,6 @@ export function Move({ move }) {
   if (far !== null && far <= NEAR_M) return html`<p class="note" role="status">${t("dr_move_here", { name: move.name })}</p>`;
   const distance = far === null ? "" : meters(far);
   return html`<section class="move" aria-labelledby="move-title"><${Sketch} key=${move.id} move=${move} label=${t("dr_move_map", { name: move.name, distance })}/>
-    <h2 id="move-title" role="status">${t("dr_move", { name: move.name })}${distance && html` <span class="num">· ${distance}</span>`}</h2><p>${t("dr_move_hint")}</p>
+    <div role="status"><h2 id="move-title">${t("dr_move", { name: move.name })}${distance && html` <span class="num">· ${distance}</span>`}</h2><p>${t("dr_move_hint")}</p></div>
     <div class="pair"><a class="btn" href=${mapLink(move)}><${Icon} name="away"/>${t("dr_navigate")}</a><button class="btn" onClick=${() => declineMove(move)}>${t("dr_move_no")}</button></div></section>`;
 }

@@ -214,7 +214,7 @@ export default {
   dr_insecure: "This page needs a secure connection", dr_insecure_hint: "Open it with https://. Without it the browser gives no position and keeps nothing.",
   dr_broken: "The page can't open here",
   dr_hello: "Hello {name}", dr_hello_hint: "Go online when you are ready for deliveries. Your position is shared only while you work.",
-  dr_move: "Go towards {name}", dr_move_hint: "Orders come from there. Nobody has to go; an offer may come at any time.", dr_move_here: "You are near {name}, where orders come from.", dr_move_no: "I’d rather stay here", dr_move_map: "Map: you, and {name}, {distance} away",
+  dr_move: "Go towards {name}", dr_move_hint: "Orders come from there. Nobody has to go; an offer may come at any time.", dr_move_here: "You are near {name}, where orders come from.", dr_move_no: "Stay here", dr_move_map: "Map: you, and {name}, {distance} away",
   dr_wait: "Waiting for an offer", dr_wait_hint: "Keep this page open: it rings when there is work.", dr_rest: "You are on a break", dr_rest_hint: "Nobody asks you now, and your position is not shared.",
   dr_is_offline: "Off line", dr_is_available: "Online", dr_is_busy: "On a route", dr_is_on_break: "Break",
   dr_go_online: "Go online", dr_back_to_work: "Back to work", dr_go_on_break: "Take a break", dr_go_offline: "Go off line",

@@ -212,7 +212,7 @@ export default {
   dr_insecure: "Sivu tarvitsee suojatun yhteyden", dr_insecure_hint: "Avaa se https://-osoitteella. Muuten selain ei anna sijaintia eikä säilytä mitään.",
   dr_broken: "Sivua ei voi avata täällä",
   dr_hello: "Hei {name}", dr_hello_hint: "Siirry linjalle, kun voit ottaa toimituksia. Sijaintisi jaetaan vain työssä.",
-  dr_move: "Lähde kohti paikkaa {name}", dr_move_hint: "Sieltä tulee tilauksia. Kenenkään ei ole pakko lähteä; tarjous voi tulla milloin vain.", dr_move_here: "Olet lähellä paikkaa {name}, josta tilauksia tulee.", dr_move_no: "Jään mieluummin tähän", dr_move_map: "Kartta: sinä ja {name}, {distance} päässä",
+  dr_move: "Lähde kohti paikkaa {name}", dr_move_hint: "Sieltä tulee tilauksia. Kenenkään ei ole pakko lähteä; tarjous voi tulla milloin vain.", dr_move_here: "Olet lähellä paikkaa {name}, josta tilauksia tulee.", dr_move_no: "Jään tähän", dr_move_map: "Kartta: sinä ja {name}, {distance} päässä",
   dr_wait: "Odotetaan tarjousta", dr_wait_hint: "Pidä sivu auki: se soi, kun työtä on.", dr_rest: "Olet tauolla", dr_rest_hint: "Kukaan ei kysy sinua nyt, eikä sijaintiasi jaeta.",
   dr_is_offline: "Poissa", dr_is_available: "Linjalla", dr_is_busy: "Reitillä", dr_is_on_break: "Tauko",
   dr_go_online: "Linjalle", dr_back_to_work: "Takaisin työhön", dr_go_on_break: "Pidä tauko", dr_go_offline: "Lopeta",

@@ -231,8 +231,9 @@ function dress(map, colors, info) {
   const text = { "text-color": colors.text, "text-halo-color": colors.halo, "text-halo-width": 1.8 };
   const icons = { "icon-allow-overlap": true, "icon-ignore-placement": true };
   const label = { "text-field": ["get", "name"], "text-font": ["sans-serif"], "text-size": 12, "text-max-width": 11, "text-optional": true };
-  map.addLayer({ id: "cells", type: "fill", source: "cells", paint: { "fill-color": ["get", "color"], "fill-opacity": 0.62 } });
-  map.addLayer({ id: "cells-edge", type: "line", source: "cells", paint: { "line-color": colors.halo, "line-width": 1, "line-opacity": 0.7 } });
+  const names = map.getStyle().layers.find((layer) => layer.type === "symbol")?.id;
+  map.addLayer({ id: "cells", type: "fill", source: "cells", paint: { "fill-color": ["get", "color"], "fill-opacity": 0.62 } }, names);
+  map.addLayer({ id: "cells-edge", type: "line", source: "cells", paint: { "line-color": colors.halo, "line-width": 1, "line-opacity": 0.7 } }, names);
   map.addLayer({ id: "area", type: "fill", source: "area", paint: { "fill-color": colors.line, "fill-opacity": 0.08 } });
   map.addLayer({ id: "area-edge", type: "line", source: "area", paint: { "line-color": colors.line, "line-width": 2 } });
   map.addLayer({ id: "door-ring", type: "circle", source: "places", filter: ["==", ["get", "lit"], true],

@@ -17,6 +17,11 @@ const MEASURES = {
 const SIDES = ["baseline", "alternative", "difference"];
 const measure = signal("wait"), side = signal("difference");
 
+// What nine in ten values stay within: one corner of the town does not make all others look alike.
+function most(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(0.9 * (sorted.length - 1))] ?? 0;
+}
 const nice = (seconds) => 60 * (NICE_MIN.find((n) => n * 60 >= seconds) ?? NICE_MIN.at(-1));
 // Each cell with its value on both days; null where nothing was delivered.
 const cells = computed(() => (found.value?.cells ?? []).map((cell) => {
@@ -26,11 +31,11 @@ const cells = computed(() => (found.value?.cells ?? []).map((cell) => {
 // Both days have one scale, so that they can be compared: the least that is there, and the seconds of a step.
 const scale = computed(() => {
   const values = cells.value.flatMap((cell) => [cell.before, cell.after]).filter((value) => value !== null);
-  const step = nice(Math.max(1, (Math.max(0, ...values) - Math.min(...values)) / SCALE.length));
+  const step = nice(Math.max(1, (most(values) - Math.min(...values)) / SCALE.length));
   return { from: values.length ? Math.floor(Math.min(...values) / step) * step : 0, step };
 });
 // Less than one such step is about the same, three or more are much.
-const gapStep = computed(() => nice(Math.max(0, ...cells.value.map((cell) => Math.abs(cell.gap ?? 0))) / 6));
+const gapStep = computed(() => nice(most(cells.value.map((cell) => Math.abs(cell.gap ?? 0))) / 6));
 function colorOf(cell) {
   const value = { baseline: cell.before, alternative: cell.after, difference: cell.gap }[side.value];
   if (value === null) return NONE;
