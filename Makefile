@@ -30,6 +30,7 @@ bench: install      ## measure, and print JSON
 	@$(BIN)/onward bench fanout
 	@$(BIN)/onward bench board
 	@$(BIN)/onward bench soak --seconds 60
+	@$(BIN)/onward bench limit
 
 serve: install      ## run the server on what is in .onward
 	@$(BIN)/onward serve

@@ -1,13 +1,14 @@
 """What a position costs on its way out, beside a bare relay of prepared frames and Socket.IO, where Node has it.
 
 Each server is measured twice under the same drivers, without viewers and with them: the difference, over the messages
-that viewers received, is what delivering one costs. Ours stores, acknowledges and keeps every fix in both runs.
+that viewers received, is what delivering one costs. Ours stores, acknowledges and keeps every fix in both runs; the
+relay and Socket.IO do nothing of the kind. So there is a second Socket.IO, with its Redis adapter, that keeps the
+newest positions as we do: with it whole servers are compared, everything they spend over what they deliver.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -35,6 +36,7 @@ async def _measure(seconds: float, socketio: Path | None, measured: Callable[[],
         onward_stand(drivers=most, deliveries=most) as (stand, people),
         peer_stand("-m", "benchmarks.floors") as bare,
         _socketio(socketio) as peer,
+        _socketio(socketio, stand.redis_url) as keeping_peer,
     ):
         idle_kb = await _idle_viewer_kb(stand, people.tracking_tokens)
         first = {"seconds": WARM_UP_S, "frames_per_s": CASES[0][2], "drivers": people.driver_tokens}
@@ -47,8 +49,9 @@ async def _measure(seconds: float, socketio: Path | None, measured: Callable[[],
             ours = await _both(stand, plan, tokens)
             floor = await _both(bare, {**plan, "protocol": "relay"}, numbers)
             theirs = await _both(peer, {**plan, "protocol": "socketio"}, numbers) if peer else None
+            kept = await _both(keeping_peer, {**plan, "protocol": "socketio"}, numbers) if keeping_peer else None
             measured()
-            cases.append(_case(viewers, drivers, ours, floor, theirs))
+            cases.append(_case(viewers, drivers, ours, floor, theirs, kept))
     return {"cases": cases, "idle_viewer_kb": idle_kb}
 
 
@@ -56,17 +59,22 @@ async def _both(stand: Stand, plan: dict[str, Any], viewers: list[str]) -> dict[
     """Measure without and with viewers."""
     alone = await load(stand, plan)
     seen = await load(stand, {**plan, "viewers": viewers})
-    messages = seen["heard"].get("frames", 0)
+    messages, whole_s = seen["heard"].get("frames", 0), seen["cpu_s"]["server"]
     return {
         **seen,
         "messages": messages,
-        "whole_us": 1e6 * seen["cpu_s"]["server"] / messages,
-        "fanout_us": 1e6 * (seen["cpu_s"]["server"] - alone["cpu_s"]["server"]) / messages,
+        "whole_us": 1e6 * whole_s / messages,
+        "fanout_us": 1e6 * (whole_s - alone["cpu_s"]["server"]) / messages,
     }
 
 
 def _case(
-    viewers: int, drivers: int, ours: dict[str, Any], floor: dict[str, Any], theirs: dict[str, Any] | None
+    viewers: int,
+    drivers: int,
+    ours: dict[str, Any],
+    floor: dict[str, Any],
+    theirs: dict[str, Any] | None,
+    kept: dict[str, Any] | None,
 ) -> dict[str, Any]:
     return {
         "viewers": viewers,
@@ -78,6 +86,9 @@ def _case(
         "ratio_to_floor": round(ours["fanout_us"] / floor["fanout_us"], 2),
         "better_than_socketio": theirs and round(theirs["fanout_us"] / ours["fanout_us"], 2),
         "whole_server_us": round(ours["whole_us"], 2),
+        "whole_socketio_us": theirs and round(theirs["whole_us"], 2),
+        "whole_keeping_socketio_us": kept and round(kept["whole_us"], 2),
+        "better_than_keeping_socketio": kept and round(kept["whole_us"] / ours["whole_us"], 2),
         "received_share": round(ours["messages"] / (ours["frames"] * viewers), 4),
         "p50_ms": round(ours["p50_ms"], 1),
         "p99_ms": round(ours["p99_ms"], 1),
@@ -94,13 +105,14 @@ async def _idle_viewer_kb(stand: Stand, tokens: list[str]) -> float:
 
 
 @contextlib.asynccontextmanager
-async def _socketio(folder: Path | None) -> AsyncIterator[Stand | None]:
-    node = shutil.which("node")
-    if folder is None or node is None or not (folder / "node_modules" / "socket.io").is_dir():
+async def _socketio(folder: Path | None, redis_url: str = "") -> AsyncIterator[Stand | None]:
+    """Run Socket.IO, with a `redis_url` behind its adapter and keeping positions; None where its packages are not."""
+    node, needed = shutil.which("node"), ["socket.io", *(["@socket.io/redis-adapter", "redis"] if redis_url else [])]
+    if folder is None or node is None or not all((folder / "node_modules" / name).is_dir() for name in needed):
         yield None
         return
     script = folder / SCRIPT.name  # Node looks for packages beside the script
     shutil.copyfile(SCRIPT, script)
-    os.environ.setdefault("NODE_ENV", "production")
-    async with peer_stand(str(script), executable=node) as stand:
+    environment = {"NODE_ENV": "production", **({"REDIS_URL": redis_url} if redis_url else {})}
+    async with peer_stand(str(script), executable=node, environment=environment) as stand:
         yield stand

@@ -15,8 +15,8 @@ from benchmarks.stand import Stand, load, onward_stand, peer_stand
 from kernel.redis import connect
 
 DRIVERS: Final = 400
-CASES: Final = ((1, 8.0), (5, 2.0), (50, 0.5))
-"""Fixes a frame, and frames a second of each driver."""
+CASES: Final = ((1, 8.0), (1, 25.0), (5, 8.0), (50, 0.5), (50, 2.0))
+"""Fixes a frame, and frames a second of each driver: with little to do, and with a core well used, where it counts."""
 GEOADD_BATCH: Final = 20
 
 
@@ -54,7 +54,9 @@ def _case(fixes_per_frame: int, ours: dict[str, Any], echo: dict[str, Any], idle
     echo_per_frame = 1e6 * echo["cpu_s"]["server"] / echo["frames"]
     return {
         "fixes_per_frame": fixes_per_frame,
+        "frames_per_s": round(ours["frames"] / ours["seconds"]),
         "fixes_per_s": round(ours["fixes"] / ours["seconds"]),
+        "percent_of_a_core": round(100 * ours["cpu_s"]["server"] / ours["seconds"]),
         "cpu_us_per_fix": round(per_frame / fixes_per_frame, 2),
         "valkey_us_per_fix": round(spent_us["valkey"] / ours["fixes"], 2),
         "postgres_us_per_fix": round(spent_us["postgres"] / ours["fixes"], 2),

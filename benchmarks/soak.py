@@ -11,6 +11,9 @@ from benchmarks.stand import Stand, load, onward_stand
 from kernel.db import Reason
 
 SAMPLE_S: Final = 5.0
+P99_MAX_MS: Final = 250.0
+STEPS: Final = (4.0, 2.5, 2.0, 1.6, 1.3, 1.1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+"""Seconds between two fixes of a driver, ever less."""
 KEPT_DEADLINE_S: Final = 60.0
 _KEPT: Final = "SELECT count(*) FROM driver_locations"
 
@@ -22,6 +25,56 @@ def measure(
     import uvloop
 
     return uvloop.run(_measure(drivers, viewers, fix_every_s, seconds, seen))
+
+
+def search(
+    drivers: int, viewers: int, seconds: float, *, seen: Callable[[float], None] = lambda _: None
+) -> dict[str, Any]:
+    """Speak ever more often until viewers wait too long or acks are missing; name the highest rate that went well, and
+    what was full when it did no more.
+    """
+    import uvloop
+
+    return uvloop.run(_search(drivers, viewers, seconds, seen))
+
+
+async def _search(drivers: int, viewers: int, seconds: float, seen: Callable[[float], None]) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = []
+    async with onward_stand(drivers=drivers, deliveries=viewers, pinned=False) as (stand, people):
+        for number, fix_every_s in enumerate(STEPS):
+            plan = {
+                "seconds": seconds,
+                "frames_per_s": 1 / fix_every_s,
+                "drivers": people.driver_tokens,
+                "viewers": people.tracking_tokens,
+            }
+            found = await load(stand, plan, pinned=False)
+            steps.append(_step(found))
+            seen((number + 1) / len(STEPS))
+            if not steps[-1]["well"]:
+                break
+    well = [step for step in steps if step["well"]]
+    busy = steps[-1]["percent_of_a_core"]
+    return {
+        "drivers": drivers,
+        "viewers": viewers,
+        "p99_max_ms": P99_MAX_MS,
+        "steps": steps,
+        "highest_fixes_per_s": max((step["fixes_per_s"] for step in well), default=0),
+        "full_first": max(busy, key=lambda name: busy[name]),
+    }
+
+
+def _step(found: dict[str, Any]) -> dict[str, Any]:
+    busy = {**found["cpu_s"], "generator": found["generator_cpu_s"]}
+    return {
+        "fixes_per_s": round(found["fixes"] / found["seconds"]),
+        "p50_ms": round(found["p50_ms"], 1),
+        "p99_ms": round(found["p99_ms"], 1),
+        "unacked_frames": found["unacked_frames"],
+        "well": found["p99_ms"] <= P99_MAX_MS and not (found["unacked_frames"] or found["nacks"] or found["closed"]),
+        "percent_of_a_core": {name: round(100 * cpu_s / found["seconds"]) for name, cpu_s in busy.items()},
+    }
 
 
 async def _measure(

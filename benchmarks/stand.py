@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -96,9 +96,11 @@ async def onward_stand(
 
 
 @contextlib.asynccontextmanager
-async def peer_stand(*command: str, executable: str = sys.executable) -> AsyncIterator[Stand]:
+async def peer_stand(
+    *command: str, executable: str = sys.executable, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Stand]:
     """Run a floor or a peer: a program that prints its address and serves."""
-    async with _server(command, {}, executable) as (url, process):
+    async with _server(command, environment or {}, executable) as (url, process):
         yield Stand(url, {"server": [process]})
 
 
@@ -138,7 +140,7 @@ async def _line(stream: asyncio.StreamReader) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def _server(
-    command: Sequence[str], environment: dict[str, str], executable: str = sys.executable, *, pinned: bool = True
+    command: Sequence[str], environment: Mapping[str, str], executable: str = sys.executable, *, pinned: bool = True
 ) -> AsyncIterator[tuple[str, psutil.Process]]:
     process = await asyncio.create_subprocess_exec(
         executable, *command,

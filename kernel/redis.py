@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import contextlib
 import math
 from collections.abc import Sequence
@@ -160,11 +159,9 @@ class Shards:
                 connection = await pool.get_connection()
                 await connection.send_packed_command(packed, check_health=False)
                 return [await connection.read_response(timeout=math.inf) for _ in commands]
-        except BaseException as error:
+        except BaseException:
             if connection is not None:  # what it answers next belongs to what was given up
                 await connection.disconnect(nowait=True)
-            if type(error) is builtins.TimeoutError:
-                raise TimeoutError(f"no answer within {COMMAND_TIMEOUT_S:g} s") from error
             raise
         finally:
             if connection is not None:

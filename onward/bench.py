@@ -167,7 +167,10 @@ def ingest(
 def fanout(
     seconds: Annotated[float, typer.Option(min=1, help="For how long each case runs.")] = 8,
     socketio: Annotated[
-        Path | None, typer.Option(help="A folder where `npm install socket.io` was said: measure it too.")
+        Path | None,
+        typer.Option(
+            help="A folder where `npm install socket.io @socket.io/redis-adapter redis` was said: measure it too."
+        ),
     ] = None,
     only_json: OnlyJson = False,
 ) -> None:
@@ -217,6 +220,24 @@ def soak(
     if not only_json:
         _show_cases([{"figure": name, "value": value} for name, value in found.items()])
     _print({"bench": "soak", **found})
+
+
+@app.command()
+def limit(
+    drivers: Annotated[int, typer.Option(min=1, help="How many drivers are connected.")] = 10_000,
+    viewers: Annotated[int, typer.Option(min=1, help="How many customers look on, a driver each.")] = 1_000,
+    seconds: Annotated[float, typer.Option(min=5, help="For how long each rate is held.")] = 20,
+    only_json: OnlyJson = False,
+) -> None:
+    """Find the highest rate of fixes at which viewers still see them within 250 ms, and what is full beyond it."""
+    from benchmarks import soak as bench
+
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("ever faster", total=1.0)
+        found = bench.search(drivers, viewers, seconds, seen=lambda share: progress.update(task, completed=share))
+    if not only_json:
+        _show_cases(found["steps"])
+    _print({"bench": "limit", **found})
 
 
 def _show_cases(cases: list[dict[str, Any]]) -> None:

@@ -113,6 +113,8 @@ class Ingest:
         self._batches: dict[UUID, _Batch] = {}
         self._waiting_fixes = 0
         self._writing: set[UUID] = set()
+        self._stuck: set[UUID] = set()
+        """Operators whose last write went wrong: what waits for them is bounded, and costs nobody else a fix."""
         self._wake = asyncio.Event()
         self._to_fence: dict[UUID, dict[UUID, list[WireFix]]] = {}
         self._fence_wake = asyncio.Event()
@@ -148,7 +150,7 @@ class Ingest:
 
         `durable` is called when the frame is safe; `seq` 0 is remembered for no device.
         """
-        if self._waiting_fixes + len(fixes) > WAITING_FIXES_MAX:
+        if self._waiting_fixes + len(fixes) > WAITING_FIXES_MAX and source.operator_id in self._stuck:
             raise Overloaded
         batch = self._batches.get(source.operator_id)
         if batch is None:
@@ -202,6 +204,8 @@ class Ingest:
     async def run(self) -> None:
         """Write batch after batch, until cancelled: the first fix at once, the rest of a tick together."""
         self._writing.clear()
+        self._waiting_fixes = sum(batch.fixes for batch in self._batches.values())
+        self._wake.set()
         async with asyncio.TaskGroup() as writers:
             while True:
                 await self._wake.wait()
@@ -229,11 +233,13 @@ class Ingest:
             try:
                 await self._shards.write(keys.fix_stream(operator_id), *_commands(operator_id, batch))
             except AWAY as error:
-                log.warning("redis_away", waiting_fixes=self._waiting_fixes, error=str(error))
+                log.warning("redis_away", waiting_fixes=self._waiting_fixes, error=f"{type(error).__name__}: {error}")
             except Exception:  # whatever it is: nothing was acknowledged, and nothing may be lost
                 log.exception("batch_refused", waiting_fixes=self._waiting_fixes)
             else:
+                self._stuck.discard(operator_id)
                 return
+            self._stuck.add(operator_id)
             await asyncio.sleep(RETRY_S)
 
     def _show_fences(self, operator_id: UUID, believed: dict[UUID, list[WireFix]]) -> None:
