@@ -176,7 +176,7 @@ class Day:
             and now <= hand.shift.off_s
             and not hand.asked
             and not self._asking.quiet(hand, now, rules.cooldown_s)
-            and (not rules.tells_end or self._errand(hand, now)[1] <= hand.shift.off_s)
+            and (not rules.tells_end or self._sets_off_s(hand, now) <= hand.shift.off_s)
         ]
         given = {job for hand in self._hands if rules.keeps for job in hand.jobs()} | self._asking.held()
         waiting = [number for number in self.left if number not in given and not self._asking.waits(number, now)]
@@ -198,14 +198,14 @@ class Day:
         begins = [hand.shift.on_s - rules.early_s for hand in self._hands]
         self._due_s = min((*tentative, *(at_s for at_s in begins if at_s > now), now + LOOK_AGAIN_S))
 
-    def _errand(self, hand: Hand, now: int) -> tuple[int, int]:
-        """Return where and when he is done with what he has aboard, and may set off to fetch something."""
-        place, free_s = hand.place, max(hand.free_s, hand.shift.on_s)
+    def _sets_off_s(self, hand: Hand, now: int) -> int:
+        """Return when he is done with what he has aboard, and may set off to fetch something."""
+        free_s = max(hand.free_s, hand.shift.on_s)
         for visit in self._world.visits(hand, now):
             if visit.stops[0].pickup:
                 break
-            place, free_s = visit.place, visit.free_s
-        return place, free_s
+            free_s = visit.free_s
+        return free_s
 
     def _bound(self, hands: list[Hand], waiting: list[int], now: int) -> set[int]:
         """Return the hands on their way to a store where what they fetch may still become another set, or more."""
@@ -278,7 +278,8 @@ class Day:
                 others = [who for who in explained[trip.jobs[0]].runners_up if not who.took_other_job]
                 for who in others[: self.deliveries[new[0]].asks - 1]:
                     other = hands[by_id[who.driver_id]]
-                    asked.append((other, self._with(other, trip, jobs)))
+                    if not other.asked:
+                        asked.append((other, self._with(other, trip, jobs)))
             self._ask(now, asked, new, joins)
 
     def _ask(
