@@ -144,7 +144,7 @@ export default {
   ru_p_decline_cooldown_s: "Not asked again for", ru_h_decline_cooldown_s: "How long who declined or missed a delivery is left in peace with it.",
   ru_p_stack_max: "Deliveries in one trip", ru_h_stack_max: "More saves ways, and lets some customers wait for others.",
   ru_p_several_stores: "May call at several stores", ru_h_several_stores: "Two near stores in one trip, or one on his way; every business aboard must allow it.",
-  ru_p_moves: "Say where orders come from", ru_h_moves: "A phone without work suggests a place to wait; its driver may dismiss it.",
+  ru_p_moves: "Show where orders come in", ru_h_moves: "A phone without work suggests a place to wait; its driver may dismiss it.",
   ru_p_moves_every_s: "Each driver at most every", ru_h_moves_every_s: "Who was told is left alone for so long.",
   ru_p_uses_shared_pool: "Uses the shared pool", ru_h_uses_shared_pool: "Otherwise only own drivers are asked for new deliveries.",
   ru_p_delay: "A customer's second", ru_h_delay: "A second at the door later than a courier waiting at the store would be.",

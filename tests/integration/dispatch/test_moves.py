@@ -65,7 +65,7 @@ async def test_an_idle_driver_is_told_where_orders_come_from_and_may_say_no(onwa
         move = await is_sent(pia)
         assert (move["name"], move["lat"], move["lng"]) == ("Rosso Kamppi", world.rosso.lat, world.rosso.lng)
         await board.sees(
-            lambda seen: any(one["move"] and one["move"]["name"] == "Rosso" for one in seen["drivers"]),
+            lambda seen: any(one["move"] and one["move"]["name"] == "Rosso Kamppi" for one in seen["drivers"]),
             "where he is sent",
         )
         await pia.client.act("move_decline", move_id=move["id"])
