@@ -7,6 +7,7 @@ several businesses (vehicles, the price of their time, fairness) is the operator
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -169,13 +170,29 @@ class Policies(msgspec.Struct, frozen=True):
         return {business_id: weights for business_id, weights in found.items() if weights != usual}
 
 
-async def load(con: Connection, operator_id: UUID) -> Policies:
-    """Return an operator's policies: two queries, however many businesses there are. Platform path."""
+_SINCE: Final = """
+SELECT DISTINCT ON (business_id) business_id, detail->'before' AS before FROM audit_log
+WHERE operator_id = $1 AND action = 'policy.changed' AND created_at > $2 ORDER BY business_id, created_at, id
+"""
+
+
+async def load(con: Connection, operator_id: UUID, *, as_of: datetime | None = None) -> Policies:
+    """Return an operator's policies: a few queries, however many businesses there are. Platform path.
+
+    With `as_of` they are as they were then: what was changed since is, in the audit log, what it was before.
+    """
     kept = await con.fetchval("SELECT policy FROM operators WHERE id = $1", operator_id)
-    own = await con.fetch(
+    rows = await con.fetch(
         "SELECT id, policy FROM businesses WHERE operator_id = $1 AND policy <> '{}'::jsonb", operator_id
     )
-    return Policies(policy_of(kept), {row["id"]: policy_of(kept, row["policy"]) for row in own})
+    own: dict[UUID, Kept] = {row["id"]: row["policy"] for row in rows}
+    if as_of is not None:
+        for row in await con.fetch(_SINCE, operator_id, as_of):
+            if row["business_id"] is None:
+                kept = row["before"]
+            else:
+                own[row["business_id"]] = row["before"]
+    return Policies(policy_of(kept), {business_id: policy_of(kept, fields) for business_id, fields in own.items()})
 
 
 async def load_one(con: Connection, business_id: UUID) -> Policy:

@@ -167,7 +167,7 @@ async def read_day(
     following = day + timedelta(days=1)
     ends_at = datetime(following.year, following.month, following.day, tzinfo=zone).astimezone(UTC)
     async with db.platform_tx(Reason.WHAT_IF, readonly=True) as con:
-        policies = await policy.load(con, operator_id)
+        policies = await policy.load(con, operator_id, as_of=ends_at)
     async with _looking(db, business_id) as con:
         rows = await con.fetch(_DELIVERIES, operator_id, starts_at, ends_at, deliveries_max + 1)
     if len(rows) > deliveries_max:

@@ -89,6 +89,27 @@ async def test_what_people_did_that_day_is_known_of_each_delivery(db: Database, 
     assert [delivery.paused for delivery in own.deliveries] == [(), ()]
 
 
+async def test_the_policy_is_the_one_of_that_day(onward: Onward) -> None:
+    """What was changed since, by the operator or by a business, is as it was before; what was changed then holds."""
+    world, db = onward.world, onward.installation.db
+    await write_lunch(db, world, yesterday(), deliveries=4)
+    changes: list[tuple[str, dict[str, Any]]] = [
+        (world.rosso.token, {"stack_max": 3}),
+        (world.admin_token, {"offer_ttl_s": 45}),
+        (world.admin_token, {"offer_ttl_s": 60}),
+        (world.rosso.token, {"stack_max": 1}),
+    ]
+    for token, body in changes:
+        async with onward.http.patch("/api/v1/dispatch/policy", json=body, headers=onward.as_(token)) as reply:
+            assert reply.status == 200
+    async with db.platform_tx(Reason.SEED) as con:
+        first = "SELECT id FROM audit_log ORDER BY created_at, id LIMIT 2"
+        await con.execute(f"UPDATE audit_log SET created_at = $1 WHERE id IN ({first})", at(NOON_S))
+    day = await read_day(db, world.operator_id, None, yesterday(), SystemClock().now(), deliveries_max=500)
+    assert day.policies.operator.offer_ttl_s == 45
+    assert (day.policies.of(world.rosso.id).stack_max, day.policies.of(world.verde.id).stack_max) == (3, 2)
+
+
 async def test_an_ended_pause_is_kept_and_holds_nobody_up(onward: Onward) -> None:
     """Ending it twice is refused, the list and the dispatcher forget it, the day remembers it."""
     headers, world = onward.as_(onward.world.admin_token), onward.world
