@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatch import alerts
+from dispatch import alerts, moves
 from dispatch.delivery import BEFORE_PICKUP
 from dispatch.desk import route_of
 from dispatch.shown import store_object
@@ -26,7 +26,7 @@ from tracking.fences import Fences, NextStop
 from tracking.ports import WakeUp
 from tracking.push import DriverPush
 from tracking.recovery import Facts
-from tracking.wire import DriverMessage, Offer, OfferGone, Route, Shift
+from tracking.wire import DriverMessage, Move, Offer, OfferGone, Route, Shift
 
 
 class LiveFacts:
@@ -78,6 +78,11 @@ class LiveFacts:
         """Somebody wrote about a delivery: tell the driver's phone, unless it was he."""
         if event.driver_id is not None and event.data["sender"] != "driver":
             await self._push.push(event.driver_id, DriverMessage(**event.data))
+
+    async def on_move(self, con: Connection, event: Event) -> None:
+        """An idle driver was told where work comes from, or that is over: tell his phones what holds now."""
+        if event.driver_id is not None:
+            await self._push.push(event.driver_id, Move(await moves.open_for(con, event.driver_id)))
 
     async def on_route(self, con: Connection, event: Event) -> None:
         """A driver's stops changed: send him his whole route and set the fence of his next stop."""

@@ -17,6 +17,7 @@ from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
 from dispatch.eta_learner import EtaLearner
 from dispatch.live import LiveFacts
+from dispatch.moves import Moves
 from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
 from dispatch.proof import ProofStore
@@ -113,6 +114,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
+    moves = Moves(db, live, planner, clock)
     wake_up = wake_up_by(settings.wake_url, settings.signing_secret(), clock)
     roll_call = RollCall(db, redis, live, wake_up, clock)
     streams = Streams(hub, facts, views)
@@ -144,6 +146,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             Replays: Replays(streets),
             Routings: Routings(streets),
             Lookout: lookout,
+            Moves: moves,
             Planner: planner,
             EtaKeeper: eta,
             EtaLearner: learner,
@@ -169,7 +172,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.leaders(db, clock, eta, learner, numbers, lookout, roll_call))
+        timers.start(supervisor, timers.leaders(db, clock, eta, learner, numbers, lookout, roll_call, moves))
 
     async def life(_app: web.Application) -> AsyncIterator[None]:
         supervisor.start("hub", hub.run)

@@ -11,6 +11,7 @@ from functools import partial
 from dispatch import offers
 from dispatch.eta import EtaKeeper
 from dispatch.eta_learner import EtaLearner
+from dispatch.moves import Moves
 from dispatch.numbers import BoardNumbers
 from dispatch.roll_call import RollCall
 from dispatch.watch import Lookout
@@ -52,6 +53,7 @@ def leaders(
     numbers: BoardNumbers,
     lookout: Lookout,
     roll_call: RollCall,
+    moves: Moves,
 ) -> tuple[Timer, ...]:
     """Return what one process does for all. That two do it for a moment, when the leader changes, harms nothing."""
 
@@ -80,6 +82,8 @@ def leaders(
                    AND NOT EXISTS (SELECT FROM planned_routes r WHERE r.plan_id = p.id)"""
             )
             await con.execute("DELETE FROM eta_predictions WHERE at < now() - interval '60 days'")
+            await con.execute("DELETE FROM driver_moves WHERE sent_at < now() - interval '30 days'")
+            await con.execute("DELETE FROM paused_zones WHERE least(until, ended_at) < now() - interval '90 days'")
             await con.execute("DELETE FROM outbox WHERE done_at < now() - interval '30 days'")
 
     return (
@@ -89,6 +93,7 @@ def leaders(
         Timer("staffing", 60.0, numbers.note_staffing),
         Timer("lookout", 5.0, lookout.look),
         Timer("roll_call", 5.0, roll_call.look),
+        Timer("moves", 30.0, moves.look),
         Timer("open_stores", 5.0, open_stores),
         Timer("forget", 3600.0, forget),
         Timer("retention", 3600.0, lambda: forget_old(db, clock.now())),

@@ -113,6 +113,15 @@ class AvailabilityAction(Up, frozen=True, tag="availability"):
     state: Literal["available", "on_break", "offline"]
 
 
+class MoveDecline(Up, frozen=True, tag="move_decline"):
+    """The driver would rather stay: he is told of no other place in this shift."""
+
+    seq: Seq
+    id: ShortText
+    t: Millis
+    move_id: ShortText
+
+
 class MessageAction(Up, frozen=True, tag="message"):
     """The driver wrote to the desk, or to the customer, about a delivery he has."""
 
@@ -130,7 +139,7 @@ class Pong(Up, frozen=True, tag="pong"):
     t: Millis = 0
 
 
-DriverAction = OfferReply | StatusAction | ProofRef | AvailabilityAction | MessageAction
+DriverAction = OfferReply | StatusAction | ProofRef | AvailabilityAction | MoveDecline | MessageAction
 DriverUp = Hello | Fixes | DriverAction | Pong
 
 # --- driver socket, down -----------------------------------------------------------------------------------------
@@ -173,6 +182,12 @@ class OfferGone(Down, frozen=True, tag="offer_gone"):
 
     offer_id: str
     reason: str
+
+
+class Move(Down, frozen=True, tag="move"):
+    """Where an idle driver had better wait, because orders come from there; None: nowhere in particular."""
+
+    move: dict[str, Any] | None
 
 
 class Route(Down, frozen=True, tag="route"):
@@ -285,7 +300,7 @@ class Numbers(Down, frozen=True, tag="numbers"):
     numbers: dict[str, Any]
 
 
-DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Route | Shift | DriverMessage | Config | Ping
+DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Move | Route | Shift | DriverMessage | Config | Ping
 ViewerDown = Snapshot | Delta | Resumed | Positions | Numbers | Nack | Closed
 
 # --- close codes -------------------------------------------------------------------------------------------------

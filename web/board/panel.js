@@ -79,6 +79,7 @@ function DriverPanel({ driver, pick }) {
   const some = driver.delivery_ids.map(deliveryOf).some((d) => d && movable(d));
   return html`<${Head} title=${driver.name} pick=${pick}><${DriverMark} state=${driver.state} silent=${silent}/><span>${t(`d_${driver.state}`)}</span><span>${t(`v_${driver.vehicle}`)} · ${t(`pool_${driver.pool}`)}</span></${Head}>
     <p class=${silent ? "reason" : "soft"}>${seen ? t(silent ? "silent_hint" : "seen", { time: seen }) : t("never_seen")}</p>
+    ${driver.move && html`<p class="card"><${Icon} name="away"/><span><b>${t("moves_to", { name: driver.move.name })}</b><small>${t("moves_why", { time: duration(driver.move.saves_s) })}</small></span></p>`}
     <section><h3>${t("carries")}</h3>${driver.delivery_ids.length ? html`<ul class="carried">${driver.delivery_ids.map(deliveryOf).filter(Boolean).map((d) => html`
       <li key=${d.id}><button class="card" onClick=${() => pick(d.id)}><span><b>${d.dropoff.address}</b><small>${d.short_code} · ${d.business_name}</small></span><${StatusBadge} d=${d}/></button></li>`)}</ul>` : html`<p class="soft">${t("nothing")}</p>`}
       <div class="actions">${some && html`<button class="btn" onClick=${() => relieve(driver)}>${t("relieve")}</button>`}

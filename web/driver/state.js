@@ -22,6 +22,8 @@ export const working = computed(() => onShift(shift.value) || silent.value);
 const stops = computed(() => shown.value?.stops ?? []);
 // An offer without time left is none, whether the server could say so or not.
 export const offer = computed(() => shown.value?.offers.find((one) => Date.parse(one.expires_at) > now.value) ?? null);
+// Where to wait, until that is over, whether the server could say so or not.
+export const move = computed(() => { const one = shown.value?.move; return one && Date.parse(one.expires_at) > now.value ? one : null; });
 export { at, trouble };
 
 let silence = 0;
@@ -66,6 +68,7 @@ export function begin({ steal = false } = {}) {
 export const act = (type, fields) => link.value.act(type, fields);
 export const report = (stop, status, reason) => act("status", { delivery_id: stop.delivery_id, status, ...(reason ? { reason } : {}) });
 export const goTo = (state) => act("availability", { state });
+export const declineMove = (one) => act("move_decline", { move_id: one.id });
 export const reply = (one, answer, reason) => act("offer_reply", { offer_id: one.id, reply: answer, ...(reason ? { reason } : {}) });
 export function leave() {
   link.value?.close();
