@@ -17,7 +17,7 @@ from typing import Any, Final
 from kernel.log import get_logger
 from kernel.redis import AWAY, Shards
 
-POLL_S: Final = 1.0
+POLL_S: Final = 5.0
 LOOK_S: Final = 5.0
 RETRY_S: Final = 0.25
 
