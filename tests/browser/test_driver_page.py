@@ -241,6 +241,11 @@ async def test_a_drivers_hour_with_a_late_yes_and_a_closed_door(town: Onward, br
     await expect(second.get_by_text("Your yes is sent as soon as")).to_be_visible()
     async with town.installation.db.platform_tx(Reason.ADMIN) as con:
         await con.execute("UPDATE offers SET expires_at = now() - interval '1 second' WHERE status = 'sent'")
+    await eventually(
+        lambda: dora.rows("SELECT 1 FROM offers WHERE status = 'sent' AND expires_at < now()"),
+        lambda open_still: not open_still,
+        "that his offer is closed",
+    )
     await second.clock.install()
     await second.clock.fast_forward(31_000)
     await expect(second.get_by_text("Waiting for an offer")).to_be_visible()
