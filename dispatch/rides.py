@@ -39,11 +39,12 @@ def key(source: str, vehicle: Vehicle) -> str:
 
 
 def table_of(travel: TravelTimes, places: list[Point], vehicles: Iterable[Vehicle], rides: Rides) -> TableLegs:
-    """Return the seconds between all pairs of places for these vehicles."""
+    """Return the seconds between all pairs of places for these vehicles; from a place to itself it takes none."""
     where = as_array(places)
     table = np.zeros((len(VEHICLES), len(places), len(places)), np.int32)
     for vehicle in vehicles:
-        said_s = travel.seconds(where, where, vehicle)
+        said_s = travel.seconds(where, where, vehicle).copy()
+        np.fill_diagonal(said_s, 0)
         ridden = rides.get(key(travel.source, vehicle))  # asked afterwards: straight lines may have stood in
         table[VEHICLES.index(vehicle)] = said_s if ridden is None else ridden.seconds(said_s.astype(np.int64))
     return TableLegs(table)

@@ -30,8 +30,6 @@ def legs_of(day: PastDay, travel: TravelTimes) -> tuple[Legs, str, dict[Point, i
     if len(places) > TABLE_PLACES_MAX:
         return _as_lived(straight(list(places), {}), day, places), CrowFlies.source, places
     table = table_of(travel, list(places), {shift.vehicle for shift in day.shifts}, {})
-    for seconds in table.table:
-        np.fill_diagonal(seconds, 0)  # who is there already needs no time, whatever the provider says
     return _as_lived(table, day, places), travel.source, places
 
 
