@@ -162,13 +162,12 @@ class Candidates:
         rule = self.by_rule(job_number)
         return np.where(rule != NONE, rule, out)
 
-    def count(self, job_number: int) -> dict[str, int]:
-        """Return how many drivers can't do a job, by reason, those the caller left out among them."""
+    def count(self, why: Ints) -> dict[str, int]:
+        """Return how many drivers can't do a job, by reason, those the caller left out among them; `why` as of `of`."""
         out = dict(self._problem.left_out)
-        numbers, counts = np.unique(self.of(job_number), return_counts=True)
+        numbers, counts = np.unique(why[why != NONE], return_counts=True)
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            if number != NONE:
-                out[REASONS[number].value] = out.get(REASONS[number].value, 0) + count
+            out[REASONS[number].value] = out.get(REASONS[number].value, 0) + count
         return out
 
     def _owned(self, business_id: UUID) -> NDArray[np.bool_]:

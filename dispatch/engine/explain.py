@@ -69,22 +69,25 @@ def _explain(
     busy: set[int],
     runners_up_max: int,
 ) -> Explanation:
-    able = np.flatnonzero(candidates.of(job) == NONE)
-    excluded = candidates.count(job)
+    why = candidates.of(job)
+    able, excluded = np.flatnonzero(why == NONE), candidates.count(why)
     if given is None:
         return Explanation(job, None, _cheapest(pricer, job, able, busy, runners_up_max), excluded, plan.method)
     route, trip = given
-    others = _cheapest(pricer, job, able[able != route.driver], busy, runners_up_max)
-    best = _cheapest(pricer, job, np.array([route.driver]), set(), 1)[0]
+    drivers = np.append(route.driver, able[able != route.driver])
+    best, *others = _cheapest(pricer, job, drivers, busy, runners_up_max, first=1)
     together = tuple(other for other in route.trips[trip].jobs if other != job)
     amid = route.trips[trip].amid is not None
-    return Explanation(job, best, others, excluded, plan.method, together, trip > 0, route.start_by_s, amid)
+    chosen = msgspec.structs.replace(best, took_other_job=False)
+    return Explanation(job, chosen, tuple(others), excluded, plan.method, together, trip > 0, route.start_by_s, amid)
 
 
-def _cheapest(pricer: Pricer, job: int, drivers: Ints, busy: set[int], count: int) -> tuple[Candidate, ...]:
-    """Return up to `count` of these drivers, the cheapest for the job alone first."""
+def _cheapest(
+    pricer: Pricer, job: int, drivers: Ints, busy: set[int], count: int, first: int = 0
+) -> tuple[Candidate, ...]:
+    """Return the `first` of these drivers, then up to `count` others, the cheapest for the job alone first."""
     priced = pricer.route(drivers, (np.full(len(drivers), job),))
-    best = np.argsort(priced.total, kind="stable")[:count]
+    best = np.append(np.arange(first), first + np.argsort(priced.total[first:], kind="stable")[:count])
     way = pricer.problem.legs.seconds(
         pricer.place[drivers[best]], pricer.pickup[np.full(len(best), job)], pricer.vehicle[drivers[best]]
     )

@@ -89,7 +89,7 @@ def test_the_arrays_say_what_the_plain_rule_says(question: Problem) -> None:
             assert (None if found[d] == NONE else REASONS[found[d]]) == why
             if why is not None:
                 plain[why.value] += 1
-        assert candidates.count(number) == dict(plain)
+        assert candidates.count(candidates.of(number)) == dict(plain)
 
 
 def test_a_door_that_no_way_leads_to_is_left_open_and_says_so() -> None:
