@@ -13,11 +13,12 @@ from uuid import UUID
 import msgspec
 
 from dispatch.whatif.change import Change, changed
-from dispatch.whatif.outcome import Outcome, Service, Work, as_it_was, service, work
+from dispatch.whatif.outcome import Outcome, Service, Work, as_it_was, between_stops, service, work
 from dispatch.whatif.past import PastDay
 from dispatch.whatif.played import play
 from dispatch.whatif.roads import legs_of
 from geo.cells import cell_of, outline
+from geo.distance import road_meters
 from geo.travel import TravelTimes
 from kernel.errors import Problem
 from kernel.ids import Kind, show, show_or_none
@@ -182,7 +183,9 @@ def check(day: PastDay) -> None:
 def _check(day: PastDay, real: Outcome, played: Outcome) -> Check:
     both = [number for number in real.door_s if number in played.door_s]
     first, second = service(day.deliveries, real, both), service(day.deliveries, played, both)
-    ways = work(day, real).distance_m, work(day, played).distance_m
+    ways = [
+        sum(road_meters(move.start, move.end) for move in between_stops(day, outcome)) for outcome in (real, played)
+    ]
     gap_s = share = off_s = None
     if first.click_to_door_mean_s is not None and second.click_to_door_mean_s is not None:
         gap_s = second.click_to_door_mean_s - first.click_to_door_mean_s

@@ -66,6 +66,13 @@ def as_it_was(day: PastDay) -> Outcome:
         outcome.told_s[number] = one.picked_s if one.assigned_s is None else one.assigned_s
         outcome.picked_s[number], outcome.door_s[number] = one.picked_s, max(one.door_s, one.picked_s)
         outcome.driver[number] = one.driver_id
+    outcome.moves = between_stops(day, outcome)
+    return outcome
+
+
+def between_stops(day: PastDay, outcome: Outcome) -> list[Move]:
+    """Return the legs from stop to stop: all that is known of a real day, and of a played one without idle ways."""
+    moves = []
     starts = {shift.driver_id: shift.at for shift in sorted(day.shifts, key=lambda shift: -shift.on_s)}
     for driver_id, mine in outcome.by_driver().items():
         visits = [(outcome.picked_s[n], 1, n) for n in mine] + [(outcome.door_s[n], -1, n) for n in mine]
@@ -73,9 +80,9 @@ def as_it_was(day: PastDay) -> Outcome:
         place, aboard = starts.get(driver_id, day.deliveries[visits[0][2]].pickup), 0
         for at_s, change, number in visits:
             stop = day.deliveries[number].pickup if change > 0 else day.deliveries[number].dropoff
-            outcome.moves.append(Move(driver_id, at_s, place, stop, aboard))
+            moves.append(Move(driver_id, at_s, place, stop, aboard))
             place, aboard = stop, aboard + change
-    return outcome
+    return moves
 
 
 def _covered(spans: Iterable[tuple[int, int]]) -> int:
