@@ -249,7 +249,9 @@ class BoardViews:
             before = await self._stops_before(con, row)
             written = await messages.for_customer(con, delivery_id)
             proof = await con.fetchrow(
-                "SELECT created_at FROM proofs WHERE delivery_id = $1 ORDER BY created_at DESC LIMIT 1", delivery_id
+                """SELECT created_at FROM proofs WHERE delivery_id = $1 AND path IS NOT NULL
+                   ORDER BY created_at DESC LIMIT 1""",
+                delivery_id,
             )
         now = self._clock.now()
         if row["finished_at"] is not None and row["finished_at"] < now - timedelta(hours=TRACKABLE_AFTER_H):
@@ -310,6 +312,7 @@ class BoardViews:
             "driver": driver,
             "timeline": [{"status": step["status"], "at": step["at"]} for step in row["timeline"]],
             "order": order,
+            "pin": row["proof_code"] if row["proof"] == "pin" and row["finished_at"] is None else None,
             "proof": None if proof is None else {"url": "/api/v1/track/proof", "at": proof["created_at"]},
             "messages": written,
             "may_write": row["driver_id"] is not None and row["status"] in _with_driver(),
