@@ -26,6 +26,7 @@ bench: install chromium      ## measure, and print JSON
 	@$(BIN)/onward bench tick
 	@$(BIN)/onward bench tick --open 3000 --drivers 3000 --seeds 1
 	@$(BIN)/onward bench city --minutes 10
+	@$(BIN)/onward bench api
 	@$(BIN)/onward bench ingest
 	@$(BIN)/onward bench fanout
 	@$(BIN)/onward bench board

@@ -46,8 +46,10 @@ Seen = Callable[[float, str], None]
 
 _ROWS: Final = """
 SELECT o.placed_at, o.status, d.driver_id, d.status AS delivery_status, d.assigned_at, d.finished_at, d.promised_at,
-       d.driver_pay_minor
-FROM orders o LEFT JOIN deliveries d ON d.business_id = o.business_id AND d.order_id = o.id ORDER BY o.placed_at
+       d.driver_pay_minor, coalesce(d.was_ready_at, d.ready_at) AS ready_at, d.picked_up_at, dr.pool
+FROM orders o LEFT JOIN deliveries d ON d.business_id = o.business_id AND d.order_id = o.id
+LEFT JOIN driver_profiles dr ON dr.id = d.driver_id
+ORDER BY o.placed_at
 """
 
 
@@ -120,8 +122,10 @@ async def _play(settings: Settings, folder: Path, peak: Peak, pace: Pace, seen: 
         async with installation.db.platform_tx(Reason.ADMIN, readonly=True) as con:
             rows = await con.fetch(_ROWS)
             offers = await con.fetch("SELECT status, count(*) AS n FROM offers GROUP BY status ORDER BY status")
+            pools = await con.fetch("SELECT pool, count(*) AS n FROM driver_profiles GROUP BY pool ORDER BY pool")
+    drivers = {row["pool"]: row["n"] for row in pools}
     return {
-        **figures(rows, {row["status"]: row["n"] for row in offers}, peak.drivers, peak.minutes),
+        **figures(rows, {row["status"]: row["n"] for row in offers}, drivers, peak.minutes),
         **_health(report, machine),
     }
 
@@ -171,13 +175,15 @@ async def _watch(db: Database, for_s: float, stop: asyncio.Event, seen: Seen, ma
             stop.set()
 
 
-def figures(rows: list[Record], offers: dict[str, int], drivers: int, minutes: float) -> dict[str, Any]:
-    """Return what customers and couriers got, from orders with their deliveries and the number of offers by status."""
+def figures(rows: list[Record], offers: dict[str, int], drivers: dict[str, int], minutes: float) -> dict[str, Any]:
+    """Return what customers and couriers got, from orders with their deliveries, offers by status, drivers by pool.
+
+    Pay is told by pool: who works for one business comes first there, and is no measure of who shares everybody's.
+    """
     delivered = [row for row in rows if row["delivery_status"] == "delivered"]
     begin = min((row["placed_at"] for row in rows), default=None)
-    pay = np.zeros(drivers)
-    for number, mine in enumerate(_by_driver(delivered).values()):
-        pay[number] = sum(row["driver_pay_minor"] for row in mine)
+    of_pool = {pool: [row for row in delivered if row["pool"] == pool] for pool in drivers}
+    answered = sum(offers.get(status, 0) for status in ("accepted", "declined", "expired"))
     busy_s = 0.0
     if begin is not None:
         end = begin + timedelta(minutes=minutes)
@@ -189,10 +195,9 @@ def figures(rows: list[Record], offers: dict[str, int], drivers: int, minutes: f
         "delivered": len(delivered),
         "undelivered": len(rows) - len(delivered),
         **_doors(delivered),
-        "utilisation": round(busy_s / (drivers * minutes * 60), 3),
-        "pay_minor_mean": round(float(pay.mean())),
-        "pay_jain": round(jain(pay), 3),
-        "pay_gini": round(gini(pay), 3),
+        "utilisation": round(busy_s / (sum(drivers.values()) * minutes * 60), 3),
+        "pay": {pool: _pay(of_pool[pool], count) for pool, count in drivers.items()},
+        "acceptance": round(offers.get("accepted", 0) / max(1, answered), 3),
         "offers_per_delivery": round(sum(offers.values()) / max(1, len(delivered)), 2),
         "offers": offers,
         "per_hour": [
@@ -230,19 +235,41 @@ def union_s(spans: list[tuple[datetime, datetime]]) -> float:
     return covered
 
 
+def _pay(delivered: list[Record], drivers: int) -> dict[str, Any]:
+    """Return how one pool's pay is shared; `jain_best`: what whole deliveries would allow at most."""
+    pay = np.zeros(drivers)
+    for number, mine in enumerate(_by_driver(delivered).values()):
+        pay[number] = sum(row["driver_pay_minor"] for row in mine)
+    whole, more = divmod(len(delivered), drivers)
+    best = jain(np.array([whole + 1] * more + [whole] * (drivers - more)))
+    return {
+        "drivers": drivers,
+        "minor_mean": round(float(pay.mean())),
+        "jain": round(jain(pay), 3),
+        "jain_best": round(best, 3),
+        "gini": round(gini(pay), 3),
+    }
+
+
 def _doors(delivered: list[Record]) -> dict[str, Any]:
-    """Return click to door in minutes and the share that came later than promised; nothing of nothing."""
-    if not delivered:
-        return {"click_to_door_min": {}, "late_share": 0.0}
-    minutes = [(row["finished_at"] - row["placed_at"]).total_seconds() / 60 for row in delivered]
+    """Return minutes from the click and from when it was ready to the door, and to the pickup, and the share that came
+    later than promised; nothing of nothing. What comes before it is ready is the kitchen's, the rest the dispatcher's.
+    """
     late = [row["finished_at"] > row["promised_at"] for row in delivered]
     return {
-        "click_to_door_min": {
-            "mean": round(float(np.mean(minutes)), 1),
-            "p90": round(float(np.quantile(minutes, 0.9)), 1),
-        },
-        "late_share": round(float(np.mean(late)), 4),
+        "click_to_door_min": _minutes(delivered, "placed_at", "finished_at"),
+        "ready_to_pickup_min": _minutes(delivered, "ready_at", "picked_up_at"),
+        "ready_to_door_min": _minutes(delivered, "ready_at", "finished_at"),
+        "door_to_promise_min": _minutes(delivered, "finished_at", "promised_at"),
+        "late_share": round(float(np.mean(late)), 4) if late else 0.0,
     }
+
+
+def _minutes(rows: list[Record], since: str, until: str) -> dict[str, float]:
+    if not rows:
+        return {}
+    minutes = [(row[until] - row[since]).total_seconds() / 60 for row in rows]
+    return {"mean": round(float(np.mean(minutes)), 1), "p90": round(float(np.quantile(minutes, 0.9)), 1)}
 
 
 def _by_driver(delivered: list[Record]) -> dict[Any, list[Record]]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import psutil
 
@@ -83,6 +84,7 @@ async def onward_stand(
         db = await Database.connect(servers.database_url, size_max=4)
         settings = Settings(data_dir=Path(folder) / "data", secret=SECRET)
         people = await _people(db, TrackingLinks(settings.signing_secret()), drivers, deliveries)
+        await _settle(servers.database_url)
         environment = {
             "DATABASE_URL": servers.database_url,
             "REDIS_URL": servers.redis_url,
@@ -109,30 +111,32 @@ async def peer_stand(
         yield Stand(url, {"server": [process]})
 
 
-async def load(stand: Stand, plan: dict[str, Any], *, pinned: bool = True) -> dict[str, Any]:
+async def load(
+    stand: Stand, plan: dict[str, Any], *, pinned: bool = True, generator: str = "benchmarks.load"
+) -> dict[str, Any]:
     """Put a load on a server; return what the generator saw, and the CPU seconds each part spent meanwhile."""
-    generator = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.load",
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", generator,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**24,
     )  # fmt: skip
-    assert generator.stdin is not None
-    assert generator.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     if pinned:
-        _pin(generator.pid, last=True)
+        _pin(process.pid, last=True)
     try:
-        generator.stdin.write(msgspec.json.encode({"url": stand.url, **plan}) + b"\n")
-        await _line(generator.stdout)
+        process.stdin.write(msgspec.json.encode({"url": stand.url, **plan}) + b"\n")
+        await _line(process.stdout)
         connected_kb, before = stand.rss_kb(), stand.cpu_s()
-        generator.stdin.write(b"go\n")
-        seen = await _line(generator.stdout)
+        process.stdin.write(b"go\n")
+        seen = await _line(process.stdout)
         after = stand.cpu_s()
         spent = {name: after[name] - before[name] for name in before}
         return {**seen, "cpu_s": spent, "connected_kb": connected_kb, "rss_kb": stand.rss_kb()}
     finally:
-        generator.stdin.close()
+        process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
-            generator.terminate()
-        await generator.wait()
+            process.terminate()
+        await process.wait()
 
 
 async def _line(stream: asyncio.StreamReader) -> dict[str, Any]:
@@ -218,6 +222,13 @@ def _servers_of(data_dir: Path) -> tuple[psutil.Process, psutil.Process]:
         if str(data_dir.resolve() / "valkey") in " ".join(child.cmdline())
     )
     return valkey, psutil.Process(postmaster)
+
+
+async def _settle(database_url: str) -> None:
+    """Let PostgreSQL look at what was written, as it does by itself within a minute."""
+    con = await asyncpg.connect(database_url)
+    await con.execute("ANALYZE")
+    await con.close()
 
 
 async def _people(db: Database, links: TrackingLinks, drivers: int, deliveries: int) -> People:

@@ -33,19 +33,26 @@ class OrderPath(msgspec.Struct, frozen=True):
 
 
 class CandidateView(msgspec.Struct, frozen=True):
-    """A driver who could have had it: from when on he was free, and how long he would then have ridden to the store."""
+    """A driver who could have had it: from when on he was free, and how long he would then have ridden to the store.
+
+    On a round that was planned ahead it would have added `added_s` seconds of driving; the other two are then None.
+    """
 
     driver_id: str
     driver_name: str | None
     total: int
-    free_s: int
-    to_pickup_s: int
+    free_s: int | None
+    to_pickup_s: int | None
+    added_s: int | None
     terms: dict[str, int]
     took_other_job: bool
 
 
 class DecisionView(msgspec.Struct, frozen=True):
-    """One decision: who, at what price, instead of whom. Without a driver the seconds and the total are None."""
+    """One decision: who, at what price, instead of whom. Without a driver the seconds and the total are None.
+
+    `outcome`: `offered`; `planned` ahead, on a round that it makes `added_s` seconds of driving longer; `no_candidate`.
+    """
 
     at: datetime
     outcome: str
@@ -55,6 +62,7 @@ class DecisionView(msgspec.Struct, frozen=True):
     total: int | None
     free_s: int | None
     to_pickup_s: int | None
+    added_s: int | None
     runners_up: list[CandidateView]
     excluded: dict[str, int]
     method: str
@@ -109,13 +117,8 @@ async def get_board(ctx: Ctx) -> dict[str, Any]:
 
 async def get_alerts(ctx: Ctx) -> Alerts:
     """What is wrong right now, oldest first"""
-    principal = ctx.principal
-    if principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.BOARD, readonly=True) as con:
-            found = await alerts.open_now(con, principal.operator())
-    else:
-        async with ctx.db.tenant_tx(principal.business(), readonly=True) as con:
-            found = await alerts.open_now(con, principal.operator())
+    async with ctx.db.tx_of(ctx.principal, Reason.BOARD, readonly=True) as con:
+        found = await alerts.open_now(con, ctx.principal.operator())
     return msgspec.convert({"data": found}, Alerts)
 
 
@@ -143,10 +146,7 @@ async def get_order_tracking(ctx: Ctx, path: OrderPath) -> dict[str, Any]:
 async def get_decisions(ctx: Ctx, path: DecisionPath) -> Decisions:
     """Why this driver? The decisions about a delivery, term by term"""
     delivery_id = ids.parse(Kind.DELIVERY, path.delivery_id)
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.ADMIN, readonly=True) as con:
-            return await _decisions(con, delivery_id, ctx.principal)
-    async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.BOARD, readonly=True) as con:
         return await _decisions(con, delivery_id, ctx.principal)
 
 
@@ -158,7 +158,10 @@ async def _decisions(con: Connection, delivery_id: UUID, principal: Principal) -
     rows = await con.fetch(
         "SELECT * FROM dispatch_decisions WHERE delivery_id = $1 ORDER BY at DESC, id DESC LIMIT 20", delivery_id
     )
-    known = {row["id"]: row["name"] for row in await con.fetch("SELECT id, name FROM driver_profiles")}
+    named = {row["driver_id"] for row in rows}
+    named |= {UUID(other["driver_id"]) for row in rows for other in row["explanation"]["runners_up"]}
+    seen = await con.fetch("SELECT id, name FROM driver_profiles WHERE id = ANY($1)", list(named))
+    known = {row["id"]: row["name"] for row in seen}
     return Decisions([_decision(row, known) for row in rows])
 
 
@@ -174,21 +177,23 @@ def _decision(row: Record, known: dict[UUID, str]) -> DecisionView:
         total=round(chosen["total"] / 100) if why["chosen"] else None,
         free_s=chosen.get("free_s"),
         to_pickup_s=chosen.get("to_pickup_s"),
+        added_s=chosen.get("added_s"),
         runners_up=[
             CandidateView(
                 driver_id=ids.show(Kind.DRIVER, UUID(other["driver_id"])),
                 driver_name=known.get(UUID(other["driver_id"])),
                 total=round(other["total"] / 100),
-                free_s=other.get("free_s", 0),
-                to_pickup_s=other["to_pickup_s"],
+                free_s=other.get("free_s"),
+                to_pickup_s=other.get("to_pickup_s"),
+                added_s=other.get("added_s"),
                 terms=_seconds(other["terms"]),
-                took_other_job=other["took_other_job"],
+                took_other_job=other.get("took_other_job", False),
             )
             for other in why["runners_up"]
         ],
         excluded=why["excluded"],
         method=why["method"],
-        on_the_way=why["on_the_way"],
+        on_the_way=why.get("on_the_way", False),
         together=len(why["together"]),
     )
 

@@ -1,27 +1,24 @@
-"""A store closes with work on its hands: what waits is held, open offers are taken back, drivers on the way are told.
+"""A store closes with work on its hands: open offers are taken back, drivers on the way are told.
 
+What waits there the dispatcher leaves alone, and says why, from its next look until the store opens (`snapshot`).
 Nothing is taken from a driver who is on his way: whether he waits or goes is the dispatcher's decision.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
-from uuid import UUID
 
-from dispatch import offers
+from dispatch import offers, service
 from dispatch.delivery import BEFORE_PICKUP
-from dispatch.unassigned import OpenCode, UnassignedReason
-from kernel.db import Connection, Record
-from kernel.events import Event, EventType, event
-from kernel.outbox import emit
+from dispatch.unassigned import OpenCode
+from kernel.db import Connection
+from kernel.events import Event
 
 NOTICE: Final = "store_closed"
-HELD: Final = UnassignedReason(OpenCode.STORE_CLOSED)
 
 
 async def on_store_closed(con: Connection, closed: Event) -> None:
-    """Hold what waits, take back what was offered, mark the stops of drivers on the way."""
+    """Take back what was offered, and mark the stops of drivers on the way."""
     await _mark_stops(con, closed, NOTICE)
     offered = await con.fetch(
         "SELECT id FROM deliveries WHERE business_id = $1 AND store_id = $2 AND status = 'offered' ORDER BY id",
@@ -30,32 +27,19 @@ async def on_store_closed(con: Connection, closed: Event) -> None:
     )
     for row in offered:
         await offers.revoke_for(con, row["id"], NOTICE, closed.created_at)
-    await hold(con, closed.subject, closed.created_at)
 
 
 async def on_store_opened(con: Connection, opened: Event) -> None:
     """What was held is looked at again."""
     await _mark_stops(con, opened, None)
     rows = await con.fetch(
-        """UPDATE deliveries SET unassigned_reason = NULL
+        """UPDATE deliveries SET unassigned_reason = NULL, retry_at = NULL
            WHERE business_id = $1 AND store_id = $2 AND unassigned_reason ->> 'code' = $3 RETURNING *""",
         opened.business_id,
         opened.subject,
         OpenCode.STORE_CLOSED.value,
     )
-    await _tell(con, rows, opened.created_at)
-
-
-async def hold(con: Connection, store_id: UUID, now: datetime) -> None:
-    """Say of what waits at a store that the store is closed, if it is."""
-    rows = await con.fetch(
-        """UPDATE deliveries d SET unassigned_reason = $2, planned_at = NULL
-           FROM stores s WHERE s.id = $1 AND s.closed_since IS NOT NULL
-             AND d.business_id = s.business_id AND d.store_id = s.id AND d.status = 'pending' RETURNING d.*""",
-        store_id,
-        HELD,
-    )
-    await _tell(con, rows, now)
+    await service.tell_updated(con, rows, opened.created_at)
 
 
 async def _mark_stops(con: Connection, event: Event, notice: str | None) -> None:
@@ -70,22 +54,4 @@ async def _mark_stops(con: Connection, event: Event, notice: str | None) -> None
         event.subject,
         notice,
         ["pending", "offered", *(status.value for status in BEFORE_PICKUP)],
-    )
-
-
-async def _tell(con: Connection, rows: list[Record], now: datetime) -> None:
-    await emit(
-        con,
-        *(
-            event(
-                EventType.DELIVERY_UPDATED,
-                at=now,
-                operator_id=row["operator_id"],
-                business_id=row["business_id"],
-                subject=row["id"],
-                sequence=row["version"],
-                data={"unassigned_reason": row["unassigned_reason"]},
-            )
-            for row in rows
-        ),
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
 from dispatch.engine.explain import Explanation
+from dispatch.rows import AT_CLOSED_STORE
+from dispatch.service import news_of
 from dispatch.unassigned import OpenCode, UnassignedReason, why_open
 from kernel.db import Connection, Record
-from kernel.events import EventType, event
+from kernel.events import EventType
 from kernel.ids import Kind, new_id, show
 from kernel.outbox import emit
 
@@ -19,6 +22,14 @@ OFFER_LEAD_S: Final = 240
 """A driver is asked so long before he must leave: some offers are declined or missed, and each takes its time."""
 NO_WAY_RETRY_S: Final = 300
 """So long nobody looks again at a delivery that no way leads to: the map or the driver has to change first."""
+
+
+class Outcome(StrEnum):
+    """What was decided."""
+
+    OFFERED = "offered"
+    PLANNED = "planned"
+    NO_CANDIDATE = "no_candidate"
 
 
 def terms(
@@ -57,7 +68,7 @@ def terms(
     }
 
 
-async def note_open(con: Connection, operator_id: UUID, row: Record, explanation: Explanation, now: datetime) -> None:
+async def note_open(con: Connection, row: Record, explanation: Explanation, now: datetime) -> None:
     """Say on the board when a driver will be asked, or why there is none."""
     planned_at, reason = None, None
     if explanation.chosen is None:
@@ -67,7 +78,7 @@ async def note_open(con: Connection, operator_id: UUID, row: Record, explanation
     undeliverable = reason is not None and reason.code is OpenCode.NO_WAY
     retry_at = now + timedelta(seconds=NO_WAY_RETRY_S) if undeliverable else None
     if await note(con, row, reason, planned_at, now, retry_at) and reason is not None:
-        await keep_decision(con, operator_id, row, explanation, None, now)
+        await keep_decision(con, row, Outcome.NO_CANDIDATE, None, explanation, now)
 
 
 async def note(
@@ -78,12 +89,13 @@ async def note(
     now: datetime,
     retry_at: datetime | None = None,
 ) -> bool:
-    """Keep a waiting delivery's reason or plan, when that is another than before; return whether it was."""
+    """Keep a waiting delivery's reason or plan, when that is another than before; return whether it was.
+
+    That its store is closed is the reason for as long as it is true, and no other is kept meanwhile.
+    """
     changed = await con.fetchval(
-        """UPDATE deliveries d SET unassigned_reason = $3, planned_at = $4, retry_at = coalesce($6, retry_at)
-           WHERE id = $1 AND version = $2 AND status = 'pending' AND NOT EXISTS (
-               SELECT FROM stores s
-               WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
+        f"""UPDATE deliveries d SET unassigned_reason = $3, planned_at = $4, retry_at = coalesce($6, retry_at)
+           WHERE id = $1 AND version = $2 AND status = 'pending' AND $7 = {AT_CLOSED_STORE}
              AND (unassigned_reason IS DISTINCT FROM $3 OR (planned_at IS NULL) <> ($4::timestamptz IS NULL)
                   OR abs(extract(epoch FROM planned_at - $4)) > $5 OR $6::timestamptz IS NOT NULL)
            RETURNING 1""",
@@ -93,40 +105,39 @@ async def note(
         planned_at,
         PLAN_CHANGE_MIN_S,
         retry_at,
+        reason is not None and reason.code is OpenCode.STORE_CLOSED,
     )
     if not changed:
         return False
     undeliverable = reason is not None and reason.code is OpenCode.NO_WAY
     first = undeliverable and (row["unassigned_reason"] or {}).get("code") != OpenCode.NO_WAY
-    await emit(
-        con,
-        event(
-            EventType.DELIVERY_UNDELIVERABLE if first else EventType.DELIVERY_UPDATED,
-            at=now,
-            operator_id=row["operator_id"],
-            business_id=row["business_id"],
-            subject=row["id"],
-            sequence=row["version"],
-            data={"unassigned_reason": reason, "planned_at": planned_at},
-        ),
-    )
+    kind = EventType.DELIVERY_UNDELIVERABLE if first else EventType.DELIVERY_UPDATED
+    await emit(con, news_of(row, kind, now, {"unassigned_reason": reason, "planned_at": planned_at}))
     return True
 
 
 async def keep_decision(
-    con: Connection, operator_id: UUID, row: Record, explanation: Explanation, offer_id: UUID | None, now: datetime
+    con: Connection,
+    row: Record,
+    outcome: Outcome,
+    driver_id: UUID | None,
+    explanation: object,
+    now: datetime,
+    *,
+    offer_id: UUID | None = None,
 ) -> None:
+    """Keep what was decided about a delivery, and why: the engine's explanation, or a planned round's."""
     await con.execute(
         """INSERT INTO dispatch_decisions
              (id, operator_id, business_id, delivery_id, offer_id, driver_id, outcome, explanation, at)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
         new_id(),
-        operator_id,
+        row["operator_id"],
         row["business_id"],
         row["id"],
         offer_id,
-        explanation.chosen.driver_id if explanation.chosen else None,
-        "offered" if offer_id else "no_candidate",
+        driver_id,
+        outcome.value,
         explanation,
         now,
     )

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from dispatch.risk import risk_of
-from dispatch.service import public
+from dispatch.service import news_of, public
 from kernel.db import Connection, Record
-from kernel.events import Event, EventType, event
+from kernel.events import Event, EventType
 from kernel.outbox import emit
 
 WORSE_BY_S: Final = 300
@@ -27,15 +27,7 @@ def delayed(row: Record, late_s: int, now: datetime) -> Event:
     """Return the event of a delivery's row; `expected` is None while nobody has it."""
     expected = {"p50": row["eta_dropoff_p50"], "p90": row["eta_dropoff_p90"]}
     data: dict[str, Any] = {"object": public(row), "late_s": late_s, "expected": expected if row["driver_id"] else None}
-    return event(
-        EventType.DELIVERY_DELAYED,
-        at=now,
-        operator_id=row["operator_id"],
-        business_id=row["business_id"],
-        subject=row["id"],
-        sequence=row["version"],
-        data=data,
-    )
+    return news_of(row, EventType.DELIVERY_DELAYED, now, data)
 
 
 async def seeking(con: Connection, now: datetime) -> list[tuple[Record, int]]:

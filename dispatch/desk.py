@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from dispatch import messages, offers, service
+from dispatch import messages, offers, service, shifts
 from kernel import ids
 from kernel.access import Principal
 from kernel.clock import Clock, from_ms
@@ -49,7 +49,7 @@ class Desk:
             now, silent_since = self._clock.now(), None
             driver = one(await con.fetchrow(_DRIVER, driver_id), "driver")
             if driver["silent_since"] is not None:
-                silent_since = await service.come_back(con, driver_id, now)
+                silent_since = await shifts.come_back(con, driver_id, now)
                 driver = one(await con.fetchrow(_DRIVER, driver_id), "driver")
             open_offers = await offers.open_for(con, driver_id, now)
             version, stops, _ = await route_of(con, driver_id)
@@ -163,7 +163,7 @@ async def _proof_ref(con: Connection, driver_id: UUID, action: ProofRef, at: dat
 async def _availability(
     con: Connection, driver_id: UUID, action: AvailabilityAction, at: datetime, now: datetime
 ) -> None:
-    await service.set_availability(con, driver_id=driver_id, asked=action.state, at=now)
+    await shifts.set_availability(con, driver_id=driver_id, asked=action.state, at=now)
 
 
 async def _message(con: Connection, driver_id: UUID, action: MessageAction, at: datetime, now: datetime) -> None:

@@ -14,27 +14,20 @@ import msgspec
 from msgspec import Meta
 
 from dispatch import offers, service
+from dispatch.deliveries_api import DeliveryPath
 from dispatch.delivery import WITH_DRIVER, DeliveryStatus
 from kernel import ids
-from kernel.access import Permission, Who
+from kernel.access import Permission
 from kernel.db import Connection, Reason, Record, one
 from kernel.errors import Problem, invalid
-from kernel.events import EventType, event
 from kernel.http import Ctx, Rate, Route
 from kernel.ids import Kind, show, show_or_none
 from kernel.machine import IllegalTransition
-from kernel.outbox import emit
 from tenancy import audit
 
 ITEMS_MAX = 200
 
 Why = Annotated[str, Meta(max_length=200)]
-
-
-class DeliveryPath(msgspec.Struct, frozen=True):
-    """Which delivery."""
-
-    id: str
 
 
 class ReassignBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,18 +134,7 @@ async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) ->
             raise Problem("illegal_transition", f"A delivery that is {row['status']} needs no driver.")
         detail = {"delivery_id": delivery, "driver_id": driver, "reason": reason}
         await audit.note(con, ctx.principal, "delivery.reassigned", detail, business_id=row["business_id"])
-        await emit(
-            con,
-            event(
-                EventType.DELIVERY_UPDATED,
-                at=now,
-                operator_id=row["operator_id"],
-                business_id=row["business_id"],
-                subject=delivery_id,
-                sequence=row["version"],
-                data={"pinned_driver_id": show_or_none(Kind.DRIVER, row["pinned_driver_id"])},
-            ),
-        )
+        await service.tell_updated(con, [row], now)
     return ReassignView(
         show(Kind.DELIVERY, delivery_id),
         row["status"],
@@ -164,7 +146,7 @@ async def _reassign(ctx: Ctx, delivery: str, driver: str | None, reason: str) ->
 
 async def fail_delivery(ctx: Ctx, path: DeliveryPath, body: FailBody) -> FailedView:
     """Give up on a delivery whose driver has it aboard and can't be reached"""
-    delivery_id = ids.parse(Kind.DELIVERY, path.id)
+    delivery_id = path.delivery_id()
     await check_scope(ctx, delivery_id)
     async with ctx.db.platform_tx(Reason.DISPATCHER) as con:
         row = await service.fail(con, delivery_id, reason=body.reason, at=ctx.clock.now())
@@ -173,14 +155,9 @@ async def fail_delivery(ctx: Ctx, path: DeliveryPath, body: FailBody) -> FailedV
 
 async def check_scope(ctx: Ctx, delivery_id: UUID) -> UUID:
     """Return a delivery's business; raises `not_found` when the delivery is not the caller's to see."""
-    operator_id = ctx.principal.operator()
     query = "SELECT business_id FROM deliveries WHERE id = $1 AND operator_id = $2"
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
-            row = one(await con.fetchrow(query, delivery_id, operator_id), "delivery")
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
-            row = one(await con.fetchrow(query, delivery_id, operator_id), "delivery")
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
+        row = one(await con.fetchrow(query, delivery_id, ctx.principal.operator()), "delivery")
     business_id: UUID = row["business_id"]
     return business_id
 

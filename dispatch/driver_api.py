@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from dispatch import offers, proof, service
+from dispatch import offers, proof, service, shifts
+from dispatch.deliveries_api import DeliveryPath
 from dispatch.desk import device_time, route_of
 from dispatch.handover import Picture
 from dispatch.proof import ProofStore, path_of, read_photo
@@ -29,16 +30,6 @@ class OfferPath(msgspec.Struct, frozen=True):
     def offer_id(self) -> UUID:
         """Return the id, or raise `not_found`."""
         return ids.parse(Kind.OFFER, self.id)
-
-
-class DeliveryPath(msgspec.Struct, frozen=True):
-    """Which delivery."""
-
-    id: str
-
-    def delivery_id(self) -> UUID:
-        """Return the id, or raise `not_found`."""
-        return ids.parse(Kind.DELIVERY, self.id)
 
 
 class Assignments(msgspec.Struct, frozen=True):
@@ -174,7 +165,7 @@ async def set_availability(ctx: Ctx, body: AvailabilityBody) -> AvailabilityView
     """Go on line, take a break, or go off line"""
     driver_id = ctx.principal.driver()
     async with ctx.db.driver_tx(driver_id) as con:
-        state = await service.set_availability(con, driver_id=driver_id, asked=body.state, at=ctx.clock.now())
+        state = await shifts.set_availability(con, driver_id=driver_id, asked=body.state, at=ctx.clock.now())
     return AvailabilityView(state)
 
 

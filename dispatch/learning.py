@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
+from dispatch.rides import RIDE_MIN_S, Ridden, Rides, key
 from geo.eta import Spread
 from geo.travel import UNREACHABLE_S, Vehicle
 
@@ -33,7 +34,8 @@ INTERCEPT_PRIOR_S: Final = 500.0
 """How far the intercept of a ride goes from 0 as easily as its slope from 1 to 2."""
 FACTOR_MIN: Final = 0.5
 FACTOR_MAX: Final = 3.0
-RIDE_MIN_S: Final = 30
+ENOUGH_RIDES: Final = 30
+"""With fewer of a vehicle the dispatcher believes the provider: who is chosen must not hang on a few odd rides."""
 HOUR_S: Final = 3_600
 
 _FORGET: Final = 1 - 0.5 ** (1 / HALF_LIFE_CASES)
@@ -72,12 +74,17 @@ class Line(msgspec.Struct, frozen=True):
         sums = (self.w, self.wt, self.wtt, self.wd, self.wtd)
         return Line(*(_FADE * old + new for old, new in zip(sums, more, strict=True)))
 
-    def seconds(self, provider_s: int) -> float:
-        """Return what the line makes of the provider's seconds (ridge regression towards a = 0, b = 1)."""
+    def coefficients(self) -> tuple[float, float]:
+        """Return `a` and `b` (ridge regression towards a = 0, b = 1)."""
         ridge = PRIOR_CASES / INTERCEPT_PRIOR_S**2
         matrix = np.array([[self.w + ridge, self.wt], [self.wt, self.wtt + PRIOR_CASES]])
         a, b = np.linalg.solve(matrix, np.array([self.wd, self.wtd + PRIOR_CASES]))
-        return max(float(RIDE_MIN_S), float(a + b * provider_s))
+        return float(a), float(b)
+
+    def seconds(self, provider_s: int) -> float:
+        """Return what the line makes of the provider's seconds."""
+        a, b = self.coefficients()
+        return max(float(RIDE_MIN_S), a + b * provider_s)
 
 
 class Travel(msgspec.Struct, frozen=True):
@@ -91,8 +98,12 @@ class Travel(msgspec.Struct, frozen=True):
         """Return how long a ride takes in an hour of the week, from the provider's seconds."""
         if provider_s in {0, UNREACHABLE_S}:
             return provider_s
+        return round(self.line.seconds(provider_s) * self.factor_at(hour))
+
+    def factor_at(self, hour: int) -> float:
+        """Return what rides of an hour of the week take more (or less) than the line says."""
         log = self.hours.get(hour, Average()).drawn_to(self.factor.drawn_to(0.0))
-        return round(self.line.seconds(provider_s) * min(FACTOR_MAX, max(FACTOR_MIN, math.exp(log))))
+        return min(FACTOR_MAX, max(FACTOR_MIN, math.exp(log)))
 
     def after(self, ride: Ride) -> Travel:
         """Return what is known with one more ride: what the line still gets wrong is the factor's."""
@@ -163,8 +174,17 @@ class Learned(msgspec.Struct, frozen=True):
 
     def ride_s(self, source: str, vehicle: Vehicle, at: datetime, provider_s: int) -> int:
         """Return how long a ride takes at a local time, from the provider's seconds."""
-        travel = self.travel.get(_key(source, vehicle))
+        travel = self.travel.get(key(source, vehicle))
         return provider_s if travel is None else travel.seconds(provider_s, hour_of_week(at))
+
+    def rides(self, at: datetime) -> Rides:
+        """Return the lines of rides at a local time, of providers and vehicles of which enough were seen."""
+        lines = {}
+        for name, travel in self.travel.items():
+            if travel.factor.n >= ENOUGH_RIDES:
+                (a, b), factor = travel.line.coefficients(), travel.factor_at(hour_of_week(at))
+                lines[name] = Ridden(a * factor, b * factor)
+        return lines
 
     def ready_late_s(self, store_id: UUID | None, at: datetime) -> int:
         """Return how much later than announced for a local time a store will be ready; 0 for an unknown one."""
@@ -189,8 +209,8 @@ def learn(learned: Learned, lessons: Iterable[Lesson]) -> Learned:
     for lesson in lessons:
         match lesson:
             case Ride():
-                key = _key(lesson.source, lesson.vehicle)
-                travel[key] = travel.get(key, Travel()).after(lesson)
+                ridden = key(lesson.source, lesson.vehicle)
+                travel[ridden] = travel.get(ridden, Travel()).after(lesson)
             case Readiness():
                 kitchen = kitchens.get(str(lesson.store_id), Kitchen())
                 late_s = min(READY_LATE_MAX_S, max(-READY_EARLY_MAX_S, lesson.late_s))
@@ -220,7 +240,3 @@ def hour_of_week(at: datetime) -> int:
 def local(at: datetime, time_zone: str) -> datetime:
     """Return an instant as clocks in a time zone show it."""
     return at.astimezone(ZoneInfo(time_zone))
-
-
-def _key(source: str, vehicle: Vehicle) -> str:
-    return f"{source}/{vehicle.value}"

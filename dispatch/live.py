@@ -11,7 +11,8 @@ from uuid import UUID
 from dispatch import alerts
 from dispatch.delivery import BEFORE_PICKUP
 from dispatch.desk import route_of
-from dispatch.views import BoardViews, store_object
+from dispatch.shown import store_object
+from dispatch.views import BoardViews
 from geo.fence import RADIUS_M
 from kernel import keys
 from kernel.clock import to_ms

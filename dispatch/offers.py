@@ -12,9 +12,10 @@ from uuid import UUID
 
 import asyncpg
 
-from dispatch import service
+from dispatch import service, shifts
 from dispatch.delivery import BEFORE_PICKUP, DeliveryEvent, DeliveryStatus
 from dispatch.offer import OFFER, OfferEvent, OfferStatus, pause_s
+from dispatch.rows import AT_CLOSED_STORE
 from dispatch.unassigned import OpenCode, UnassignedReason
 from kernel import ids, metrics
 from kernel.db import Connection, Record, act_for, one
@@ -44,11 +45,9 @@ async def send(
     try:
         async with con.transaction():
             rows = await con.fetch(
-                """SELECT d.* FROM deliveries d JOIN unnest($1::uuid[], $2::int[]) AS seen (id, version)
+                f"""SELECT d.* FROM deliveries d JOIN unnest($1::uuid[], $2::int[]) AS seen (id, version)
                      ON d.id = seen.id AND d.version = seen.version
-                   WHERE d.status = 'pending' AND NOT EXISTS (
-                     SELECT FROM stores s
-                     WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
+                   WHERE d.status = 'pending' AND NOT {AT_CLOSED_STORE}
                    ORDER BY d.id FOR UPDATE OF d""",
                 [delivery_id for delivery_id, _ in deliveries],
                 [version for _, version in deliveries],
@@ -97,12 +96,14 @@ async def _ask(
 
 
 async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datetime) -> None:
-    """The driver takes the work. In a driver's transaction. Raises `offer_gone` when he is too late; twice is fine."""
+    """The driver takes the work. In a driver's transaction. Raises `offer_gone` when he is too late; twice is fine.
+
+    Too late is who answers an offer that was closed, not who answers after a time: until `expire_due` gives it back
+    nobody else can have it, and a clock that was set has first to be noticed.
+    """
     offer = await _lock(con, offer_id)
     if offer["status"] == OfferStatus.ACCEPTED:
         return
-    if offer["status"] == OfferStatus.SENT and offer["expires_at"] <= now:
-        raise Problem("offer_gone", "The offer has expired.")
     await _close(con, offer, OfferEvent.ACCEPT, now)
     terms = offer["terms"]
     await _check_joined(con, driver_id, [ids.parse(Kind.DELIVERY, name) for name in terms["joins"]])
@@ -115,7 +116,7 @@ async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datet
         await service.advance(con, row, DeliveryEvent.ASSIGN, source="driver", at=now, driver_id=driver_id)
     stops = [(stop["kind"], ids.parse(Kind.DELIVERY, stop["delivery_id"])) for stop in terms["stops"]]
     await _put_on_route(con, driver_id, stops, [ids.parse(Kind.DELIVERY, name) for name in terms["deliveries"]])
-    await service.take_work(con, driver_id, now)
+    await shifts.take_work(con, driver_id, now)
 
 
 async def _hold_alone(con: Connection, offer_id: UUID, delivery_id: UUID) -> bool:

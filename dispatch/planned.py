@@ -11,29 +11,27 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from dispatch import offers, policy
+from dispatch import offers, policy, service
 from dispatch.decisions import OFFER_LEAD_S, terms
+from dispatch.delivery import DeliveryStatus
+from dispatch.rows import AT_CLOSED_STORE, BOTH_ENDS
 from kernel import ids
 from kernel.clock import to_ms
 from kernel.db import Connection, Database, Reason, Record
-from kernel.events import EventType, event
 from kernel.ids import Kind
-from kernel.outbox import emit
 from tracking.live import STALE_AFTER_MS, LivePositions
 
 GIVEN_UP_AFTER_S: Final = 300
 """So long after its planned start a route waits for its driver."""
 
-_DELIVERIES: Final = """
+_DELIVERIES: Final = f"""
 SELECT d.id, d.operator_id, d.business_id, d.version, d.driver_pay_minor, d.tip_minor, d.currency, d.distance_m,
        d.needs, d.ready_at, b.name AS business_name, p.lat AS p_lat, p.lng AS p_lng, p.name AS p_name,
        p.address AS p_address, q.lat AS q_lat, q.lng AS q_lng, q.address AS q_address
 FROM deliveries d
 JOIN businesses b ON b.id = d.business_id
-JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
-JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
-WHERE d.planned_route_id = $1 AND d.status = 'pending' AND NOT EXISTS (
-  SELECT FROM stores s WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
+{BOTH_ENDS}
+WHERE d.planned_route_id = $1 AND d.status = 'pending' AND NOT {AT_CLOSED_STORE}
 ORDER BY d.id FOR UPDATE OF d
 """
 
@@ -63,16 +61,10 @@ async def _settle(con: Connection, route_id: UUID, now: datetime, *, heard: bool
     route = await con.fetchrow("SELECT * FROM planned_routes WHERE id = $1 FOR UPDATE", route_id)
     if route is None:
         return False
-    if heard and rows and await _offer(con, route, rows, now):
-        await _forget(con, route_id)
-        return True
-    if not rows or now > route["start_at"] + timedelta(seconds=GIVEN_UP_AFTER_S):
-        await con.execute(
-            "UPDATE deliveries SET pinned_driver_id = NULL, planned_at = NULL WHERE planned_route_id = $1", route_id
-        )
-        await _forget(con, route_id)
-        await tell(con, rows, now)
-    return False
+    offered = heard and bool(rows) and await _offer(con, route, rows, now)
+    if offered or not rows or now > route["start_at"] + timedelta(seconds=GIVEN_UP_AFTER_S):
+        await _forget(con, route_id, now)
+    return offered
 
 
 async def _offer(con: Connection, route: Record, rows: Sequence[Record], now: datetime) -> bool:
@@ -91,22 +83,12 @@ async def _offer(con: Connection, route: Record, rows: Sequence[Record], now: da
     return bool(sent)
 
 
-async def _forget(con: Connection, route_id: UUID) -> None:
-    await con.execute("UPDATE deliveries SET planned_route_id = NULL WHERE planned_route_id = $1", route_id)
+async def _forget(con: Connection, route_id: UUID, now: datetime) -> None:
+    """Let go of a route: what is not offered with it, as at a store that is closed, is anybody's again."""
+    freed = await con.fetch(
+        """UPDATE deliveries SET planned_route_id = NULL, pinned_driver_id = NULL, planned_at = NULL
+           WHERE planned_route_id = $1 RETURNING *""",
+        route_id,
+    )
     await con.execute("DELETE FROM planned_routes WHERE id = $1", route_id)
-
-
-async def tell(con: Connection, rows: Sequence[Record], now: datetime) -> None:
-    """Let the boards hear that these deliveries are planned otherwise."""
-    for row in rows:
-        await emit(
-            con,
-            event(
-                EventType.DELIVERY_UPDATED,
-                at=now,
-                operator_id=row["operator_id"],
-                business_id=row["business_id"],
-                subject=row["id"],
-                sequence=row["version"],
-            ),
-        )
+    await service.tell_updated(con, [row for row in freed if row["status"] == DeliveryStatus.PENDING], now)

@@ -34,10 +34,7 @@ class PolicyView(msgspec.Struct, frozen=True):
 async def get_policy(ctx: Ctx, query: PolicyQuery) -> PolicyView:
     """How are deliveries dispatched?"""
     business_id = _whose(ctx, query)
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.ADMIN, readonly=True) as con:
-            return await _view(con, ctx, business_id)
-    async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.ADMIN, readonly=True) as con:
         return await _view(con, ctx, business_id)
 
 
@@ -46,10 +43,7 @@ async def change_policy(ctx: Ctx, query: PolicyQuery, body: PolicyChange) -> Pol
     business_id = _whose(ctx, query)
     if business_id is not None:
         policy.check_business(body)
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.ADMIN) as con:
-            return await _change(con, ctx, business_id, body)
-    async with ctx.db.tenant_tx(ctx.principal.business()) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.ADMIN) as con:
         return await _change(con, ctx, business_id, body)
 
 

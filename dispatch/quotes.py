@@ -37,15 +37,19 @@ def terms_for(pricing: Pricing, pickup: Place, dropoff: Place, ready_at: datetim
     distance_m = road_meters(pickup.point(), dropoff.point())
     if distance_m > DISTANCE_MAX_M:
         raise Problem("undeliverable", f"{distance_m / 1000:.0f} km is too far: at most {DISTANCE_MAX_M // 1000} km.")
-    start_s, per_m_s = CROW_FLIES[Vehicle.BICYCLE]
-    travel_s = start_s + per_m_s * distance_m
     return Terms(
         distance_m=distance_m,
         fee_minor=delivery_fee_minor(pricing, distance_m),
         driver_pay_minor=driver_pay_minor(pricing, distance_m),
         currency=pricing.currency,
-        promised_at=ready_at + timedelta(seconds=round(COURIER_WAIT_S + PROMISE_SLACK * travel_s)),
+        promised_at=promise(ready_at, distance_m),
     )
+
+
+def promise(ready_at: datetime, distance_m: int) -> datetime:
+    """Return until when something that is ready then will be at a door so far away: by bicycle, with some slack."""
+    start_s, per_m_s = CROW_FLIES[Vehicle.BICYCLE]
+    return ready_at + timedelta(seconds=round(COURIER_WAIT_S + PROMISE_SLACK * (start_s + per_m_s * distance_m)))
 
 
 async def business_row(con: Connection, business_id: UUID) -> Record:

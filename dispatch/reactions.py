@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from dispatch import closing, offers, policy, quotes, service
+from dispatch import offers, policy, quotes, service, shifts
 from dispatch.delivery import DELIVERY, DeliveryEvent, DeliveryStatus
 from dispatch.service import NewDelivery, Place
 from finance.fees import driver_pay_minor, pricing_of
@@ -40,14 +40,13 @@ async def on_order_accepted(con: Connection, event: Event) -> None:
         driver_pay_minor=driver_pay_minor(pricing_of(business), distance_m),
         currency=data["currency"],
         ready_at=ready_at,
-        promised_at=ready_at + timedelta(seconds=quotes.COURIER_WAIT_S + round(0.4 * distance_m)),
+        promised_at=quotes.promise(ready_at, distance_m),
         uses_shared_pool=(await policy.load_one(con, event.business_id)).uses_shared_pool,
         items=data["items"],
         tip_minor=data["tip_minor"],
         cash_to_collect_minor=data["cash_to_collect_minor"],
     )
     await service.create(con, new, event.created_at)
-    await closing.hold(con, store_id, event.created_at)
 
 
 async def on_order_ready(con: Connection, event: Event) -> None:
@@ -80,4 +79,4 @@ async def on_delivery_canceled(con: Connection, event: Event) -> None:
     await offers.revoke_for(con, event.subject, "canceled", event.created_at)
     driver_id: UUID | None = event.driver_id
     if driver_id is not None:
-        await service.release_driver(con, driver_id, event.created_at)
+        await shifts.release_driver(con, driver_id, event.created_at)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from dispatch import service
+from dispatch import shifts
 from kernel.clock import Clock, JumpWatch, from_ms, to_ms
 from kernel.db import Database, Reason, Record
 from kernel.log import get_logger
@@ -79,7 +79,7 @@ class RollCall:
             await self._wake_up.wake(driver_id, "silent")
         if now - heard_at > OFF_AFTER:
             async with self._db.platform_tx(Reason.DRIVER_PRESENCE) as con:
-                gone = await service.fall_silent(
+                gone = await shifts.fall_silent(
                     con, driver_id=driver_id, since=row["state_since"], heard_at=heard_at, at=self._clock.now()
                 )
             if gone:
@@ -93,4 +93,4 @@ class RollCall:
         known_ms = self._fixes.setdefault(row["id"], fix_ms)
         if fix_ms != known_ms or from_ms(fix_ms) > row["silent_since"]:
             async with self._db.platform_tx(Reason.DRIVER_PRESENCE) as con:
-                await service.come_back(con, row["id"], self._clock.now())
+                await shifts.come_back(con, row["id"], self._clock.now())

@@ -6,7 +6,6 @@ A route has a version: who reorders what he no longer sees is told so, and chang
 from __future__ import annotations
 
 from typing import Annotated, Any
-from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -16,25 +15,16 @@ from dispatch.desk import route_of
 from dispatch.dispatcher_api import ReassignItem, ReassignResults, Why, reassign_each
 from kernel import ids
 from kernel.access import Permission, Who
-from kernel.db import Connection, Reason, one
+from kernel.db import Reason, one
 from kernel.errors import Problem, invalid
 from kernel.events import EventType, event
 from kernel.http import Ctx, Rate, Route
 from kernel.ids import Kind, show
 from kernel.outbox import emit
 from tenancy import audit
+from tracking.drivers import DriverPath
 
 STOPS_MAX = 100
-
-
-class DriverPath(msgspec.Struct, frozen=True):
-    """Which driver."""
-
-    id: str
-
-    def driver_id(self) -> UUID:
-        """Return the id, or raise `not_found`."""
-        return ids.parse(Kind.DRIVER, self.id)
 
 
 class RouteView(msgspec.Struct, frozen=True):
@@ -62,11 +52,11 @@ class SwapBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def get_route(ctx: Ctx, path: DriverPath) -> RouteView:
     """Where does this driver go?"""
     driver_id = path.driver_id()
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
-            return await _route(con, ctx, driver_id)
-    async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
-        return await _route(con, ctx, driver_id)
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
+        seen = "SELECT 1 FROM driver_profiles WHERE id = $1 AND operator_id = $2"
+        one(await con.fetchrow(seen, driver_id, ctx.principal.operator()), "driver")
+        version, stops, _ = await route_of(con, driver_id)
+    return RouteView(version, stops)
 
 
 async def reorder(ctx: Ctx, path: DriverPath, body: ReorderBody) -> RouteView:
@@ -130,22 +120,11 @@ async def swap(ctx: Ctx, body: SwapBody) -> ReassignResults:
         raise invalid("driver_ids", "Name two drivers.")
     query = "SELECT id, driver_id FROM deliveries WHERE driver_id = ANY($1) AND operator_id = $2 AND status = ANY($3)"
     asked = ([first, second], ctx.principal.operator(), [status.value for status in BEFORE_PICKUP])
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
-            rows = await con.fetch(f"{query} ORDER BY id", *asked)
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
-            rows = await con.fetch(f"{query} ORDER BY id", *asked)
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
+        rows = await con.fetch(f"{query} ORDER BY id", *asked)
     other = {first: second, second: first}
     items = [ReassignItem(show(Kind.DELIVERY, row["id"]), show(Kind.DRIVER, other[row["driver_id"]])) for row in rows]
     return await reassign_each(ctx, items, body.reason)
-
-
-async def _route(con: Connection, ctx: Ctx, driver_id: UUID) -> RouteView:
-    seen = "SELECT 1 FROM driver_profiles WHERE id = $1 AND operator_id = $2"
-    one(await con.fetchrow(seen, driver_id, ctx.principal.operator()), "driver")
-    version, stops, _ = await route_of(con, driver_id)
-    return RouteView(version, stops)
 
 
 ROUTES = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
@@ -14,10 +14,12 @@ from aiohttp import web
 from msgspec import Meta
 
 from dispatch import policy, routing_commit
+from dispatch.eta_models import Models
 from dispatch.own_process import as_lines
 from dispatch.routing_commit import CommitResults, Naming
-from dispatch.routing_plan import SHIFTS_MAX, Hand, Hands, PlanView, check_hours, question_of, view_of
+from dispatch.routing_plan import SHIFTS_MAX, Hand, Hands, PlanView, check_hours, question_of, view_of, whys_of
 from dispatch.routing_process import Progress, Question, Routings
+from dispatch.rows import BOTH_ENDS
 from geo.travel import Vehicle
 from kernel import ids
 from kernel.access import Permission, Who
@@ -30,12 +32,11 @@ from tenancy import audit
 DELIVERIES_MAX: Final = 200
 LIMIT_DEFAULT_S: Final = 5
 
-_WAITING: Final = """
+_WAITING: Final = f"""
 SELECT d.*, p.name AS p_name, p.address AS p_address, p.lat AS p_lat, p.lng AS p_lng,
        q.name AS q_name, q.address AS q_address, q.lat AS q_lat, q.lng AS q_lng
 FROM deliveries d
-JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
-JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+{BOTH_ENDS}
 WHERE d.operator_id = $1 AND d.status = 'pending' AND d.pinned_driver_id IS NULL AND d.planned_route_id IS NULL
   AND ($2::uuid IS NULL OR d.business_id = $2)
 """
@@ -141,7 +142,7 @@ async def get_plannable(ctx: Ctx, query: PlannableQuery) -> Plannable:
     """What can be planned ahead on a day?"""
     business_id = await _whose(ctx, query.business_id)
     operator_id = ctx.principal.operator()
-    async with _scope(ctx) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
         zone = ZoneInfo(await con.fetchval("SELECT time_zone FROM operators WHERE id = $1", operator_id))
         day = query.date or ctx.clock.now().astimezone(zone).date()
         bounds = _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
@@ -174,12 +175,14 @@ async def plan_routes(ctx: Ctx, body: PlanBody) -> web.StreamResponse:
     now, operator_id = ctx.clock.now(), ctx.principal.operator()
     check_hours(body.drivers, now)
     business_id = await _whose(ctx, body.business_id)
-    async with _scope(ctx) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
         rows = await _deliveries(con, operator_id, business_id, body)
         hands = await _hands(con, ctx, body.drivers)
     async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
         policies = await policy.load(con, operator_id)
-    question = question_of(rows, hands, policies, now, limit_s=body.limit_s, fewest_drivers=body.fewest_drivers)
+        model = await Models().of(con, operator_id)
+    rides = model.learned.rides(model.local(min(asked.on_at for asked in body.drivers)))
+    question = question_of(rows, hands, policies, rides, now, limit_s=body.limit_s, fewest_drivers=body.fewest_drivers)
     return await as_lines(ctx.request, _lines(ctx, business_id, rows, hands, question, now))
 
 
@@ -197,13 +200,15 @@ async def _lines(
                 yield msgspec.json.encode({"progress": news})
                 continue
             view = view_of(new_id(), business_id, rows, hands, news, now)
-            async with _scope(ctx, readonly=False) as con:
+            async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER) as con:
                 await con.execute(
-                    "INSERT INTO route_plans (id, operator_id, business_id, plan, made_at) VALUES ($1, $2, $3, $4, $5)",
+                    """INSERT INTO route_plans (id, operator_id, business_id, plan, why, made_at)
+                       VALUES ($1, $2, $3, $4, $5, $6)""",
                     ids.parse(Kind.ROUTE_PLAN, view.id),
                     ctx.principal.operator(),
                     _own(ctx),
                     view,
+                    whys_of(rows, hands, news),
                     now,
                 )
                 detail = {"id": view.id, "planned": view.planned, "unplanned": len(view.unplanned)}
@@ -213,7 +218,7 @@ async def _lines(
 
 async def get_plan(ctx: Ctx, path: PlanPath) -> PlanView:
     """Look at a plan again"""
-    async with _scope(ctx) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
         return await routing_commit.read(con, ctx.principal, path.plan_id())
 
 
@@ -238,17 +243,6 @@ async def _whose(ctx: Ctx, asked: str | None) -> UUID | None:
         async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
             one(await con.fetchrow(query, business_id, ctx.principal.operator()), "business")
     return business_id
-
-
-@contextlib.asynccontextmanager
-async def _scope(ctx: Ctx, *, readonly: bool = True) -> AsyncIterator[Connection]:
-    """Open a transaction of the caller: an operator's admin sees all businesses, a business itself."""
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=readonly) as con:
-            yield con
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business(), readonly=readonly) as con:
-            yield con
 
 
 async def _deliveries(con: Connection, operator_id: UUID, business_id: UUID | None, body: PlanBody) -> list[Record]:

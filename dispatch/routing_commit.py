@@ -13,10 +13,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from dispatch.decisions import OFFER_LEAD_S
+from dispatch.decisions import OFFER_LEAD_S, Outcome, keep_decision
 from dispatch.delivery import DeliveryStatus
-from dispatch.planned import GIVEN_UP_AFTER_S, tell
+from dispatch.planned import GIVEN_UP_AFTER_S
 from dispatch.routing_plan import PlanView, RouteView
+from dispatch.service import tell_updated
 from kernel import ids
 from kernel.access import Principal, Who
 from kernel.db import Connection, Record, one
@@ -50,10 +51,8 @@ class CommitResults(msgspec.Struct, frozen=True):
 
 async def read(con: Connection, principal: Principal, plan_id: UUID) -> PlanView:
     """Return a plan, as far as the transaction sees it; raises `not_found`."""
-    row = await con.fetchrow(
-        "SELECT plan, committed_at FROM route_plans WHERE id = $1 AND operator_id = $2", plan_id, principal.operator()
-    )
-    row = one(row, "route_plan")
+    query = "SELECT plan, committed_at FROM route_plans WHERE id = $1 AND operator_id = $2"
+    row = one(await con.fetchrow(query, plan_id, principal.operator()), "route_plan")
     return msgspec.structs.replace(msgspec.convert(row["plan"], PlanView), committed_at=row["committed_at"])
 
 
@@ -212,4 +211,7 @@ async def _keep(
         driver_id,
         max(now, route.start_at - timedelta(seconds=OFFER_LEAD_S)),
     )
-    await tell(con, rows, now)
+    whys = await con.fetchval("SELECT why FROM route_plans WHERE id = $1", plan_id)
+    for row in rows:
+        await keep_decision(con, row, Outcome.PLANNED, driver_id, whys[show(Kind.DELIVERY, row["id"])], now)
+    await tell_updated(con, rows, now)

@@ -10,8 +10,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from dispatch.engine.cost import Terms
 from dispatch.engine.problem import Driver, Job
 from dispatch.policy import Capacity, Policies
+from dispatch.rides import Rides
+from dispatch.routing.explain import Added
 from dispatch.routing.problem import Planned, PlannedRoute
 from dispatch.routing_process import Answer, AskedJob, AskedShift, Question
 from dispatch.unassigned import UnassignedReason
@@ -105,6 +108,25 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     unplanned: list[UnplannedView]
 
 
+class PlannedCandidate(msgspec.Struct, frozen=True):
+    """A driver's price for a delivery on his round, and the seconds of driving it adds; None where nobody is named."""
+
+    driver_id: UUID | None
+    total: int
+    terms: Terms
+    added_s: int
+
+
+class PlannedWhy(msgspec.Struct, frozen=True):
+    """Why a delivery is on a round, as decisions are kept."""
+
+    chosen: PlannedCandidate
+    runners_up: list[PlannedCandidate]
+    excluded: dict[str, int]
+    together: list[str]
+    method: str = "routes"
+
+
 class Hand(msgspec.Struct, frozen=True):
     """One driver's hours in a plan; without a driver's row nobody is named yet."""
 
@@ -135,6 +157,7 @@ def question_of(
     rows: Sequence[Record],
     hands: Sequence[Hand],
     policies: Policies,
+    rides: Rides,
     now: datetime,
     *,
     limit_s: int,
@@ -186,8 +209,26 @@ def question_of(
         ends = Point(row["p_lat"], row["p_lng"]), Point(row["q_lat"], row["q_lng"])
         jobs.append(AskedJob(Planned(job, until_s, from_s), *ends))
     return Question(
-        tuple(shifts), tuple(jobs), policies.operator.weights, policies.weights(), fewest_drivers, float(limit_s)
+        tuple(shifts), tuple(jobs), policies.operator.weights, policies.weights(), fewest_drivers, float(limit_s), rides
     )
+
+
+def whys_of(rows: Sequence[Record], hands: Sequence[Hand], answer: Answer) -> dict[str, PlannedWhy]:
+    """Return for each planned delivery why it is on its round."""
+
+    def candidate(added: Added) -> PlannedCandidate:
+        driver = hands[added.shift].driver
+        return PlannedCandidate(None if driver is None else driver["id"], added.terms.total, added.terms, added.added_s)
+
+    return {
+        show(Kind.DELIVERY, rows[why.job]["id"]): PlannedWhy(
+            chosen=candidate(why.chosen),
+            runners_up=[candidate(other) for other in why.runners_up if hands[other.shift].driver is not None],
+            excluded=why.excluded,
+            together=[show(Kind.DELIVERY, rows[job]["id"]) for job in why.together],
+        )
+        for why in answer.why
+    }
 
 
 def view_of(

@@ -9,19 +9,20 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-import numpy as np
 
 from dispatch.bounded import BoundedTimes
 from dispatch.engine.candidates import Exclusion
-from dispatch.engine.legs import VEHICLES, TableLegs
+from dispatch.engine.legs import VEHICLES
 from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Weights
 from dispatch.own_process import OwnProcess, Send
+from dispatch.rides import Rides, table_of
+from dispatch.routing.explain import Why, explain
 from dispatch.routing.problem import Planned, RoutingPlan, RoutingProblem, Shift, exclusion
 from dispatch.routing.solve import solve
 from dispatch.routing.verify import verify
 from dispatch.unassigned import OpenCode, UnassignedReason
 from geo.distance import road_meters
-from geo.point import Point, as_array
+from geo.point import Point
 from geo.travel import TravelTimes, Vehicle
 from kernel.errors import Problem
 
@@ -58,6 +59,8 @@ class Question(msgspec.Struct, frozen=True):
     business_weights: dict[UUID, JobWeights]
     fewest_drivers: bool
     limit_s: float
+    rides: Rides = {}
+    """How long rides take at that time, where that was learned."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -68,10 +71,14 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The plan, each route's metres, and why what is left is left; `travel_down`: straight lines stood in."""
+    """The plan, each route's metres, why each job is where it is, and why what is left is left.
+
+    `travel_down`: straight lines stood in.
+    """
 
     plan: RoutingPlan
     distances_m: tuple[int, ...]
+    why: tuple[Why, ...]
     reasons: tuple[UnassignedReason, ...]
     source: str
     travel_down: bool
@@ -116,6 +123,7 @@ def _plan(make_travel: Callable[[], TravelTimes], question: Question, send: Send
     answer = Answer(
         plan=plan,
         distances_m=tuple(_distance_m(problem, places, plan, number) for number in range(len(plan.routes))),
+        why=tuple(explain(problem, plan)),
         reasons=tuple(why_left(problem, job) for job in plan.left),
         source=travel.source,
         travel_down=travel.down,
@@ -145,13 +153,8 @@ def problem_of(question: Question, travel: TravelTimes) -> tuple[RoutingProblem,
         for asked in question.shifts
     )
     places = list(numbers)
-    where = as_array(places)
-    table = np.zeros((len(VEHICLES), len(places), len(places)), np.int32)
-    for vehicle in {asked.vehicle for asked in question.shifts}:
-        table[VEHICLES.index(vehicle)] = travel.seconds(where, where, vehicle)
-    problem = RoutingProblem(
-        shifts, work, TableLegs(table), question.weights, question.business_weights, question.fewest_drivers
-    )
+    legs = table_of(travel, places, {asked.vehicle for asked in question.shifts}, question.rides)
+    problem = RoutingProblem(shifts, work, legs, question.weights, question.business_weights, question.fewest_drivers)
     return problem, places
 
 

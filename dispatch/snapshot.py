@@ -21,6 +21,7 @@ from dispatch.eta_models import Model, Models
 from dispatch.learning import StopKind
 from dispatch.offer import MISSED_MAX
 from dispatch.policy import Policies
+from dispatch.rows import AT_CLOSED_STORE, BOTH_ENDS
 from dispatch.unassigned import OpenCode, UnassignedReason
 from dispatch.worker import STOP_SERVICE_S, LiveDriver, LiveStop, OpenJob, Question
 from geo.point import Point
@@ -35,14 +36,15 @@ LEAD_S: Final = 900
 JOBS_MAX: Final = 500
 MANUAL: Final = UnassignedReason(OpenCode.MANUAL)
 ZONE_PAUSED: Final = UnassignedReason(OpenCode.ZONE_PAUSED)
+STORE_CLOSED: Final = UnassignedReason(OpenCode.STORE_CLOSED)
 TOLD_MAX: Final = 100
-"""How many deliveries of a manual business are marked as such in one tick."""
+"""How many deliveries of manual businesses, and of closed stores, are marked as such in one tick."""
 HELD_MAX_S: Final = 900
 """No delivery is held longer than this, also when the clock was turned back meanwhile."""
 NEAREST_COUNT: Final = 24
 FAIRNESS_WINDOW_H: Final = 8
 
-_DELIVERY: Final = """
+_DELIVERY: Final = f"""
 SELECT d.id, d.operator_id, d.business_id, d.store_id, d.version, d.ready_at, d.was_ready_at, d.promised_at,
        d.uses_shared_pool, d.created_at, d.driver_pay_minor, d.tip_minor, d.currency, d.distance_m, d.unassigned_reason,
        d.driver_id, d.pinned_driver_id, d.kept_from, d.needs, d.size, d.pickup_until, d.dropoff_from,
@@ -55,17 +57,16 @@ SELECT d.id, d.operator_id, d.business_id, d.store_id, d.version, d.ready_at, d.
                  - make_interval(secs => coalesce((b.policy->>'decline_cooldown_s')::int, $3))) AS declined
 FROM deliveries d
 JOIN businesses b ON b.id = d.business_id
-JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
-JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+{BOTH_ENDS}
 """
 
 _JOBS: Final = f"""{_DELIVERY}
 WHERE d.operator_id = $1 AND d.status = 'pending' AND d.planned_route_id IS NULL
-  AND greatest(d.ready_at, d.dropoff_from - make_interval(secs => {REACH_MAX_S})) <= $4
+  AND (d.was_ready_at IS NOT NULL OR d.ready_at <= $4)
+  AND (d.dropoff_from IS NULL OR d.dropoff_from - make_interval(secs => {REACH_MAX_S}) <= $4)
   AND (d.pinned_driver_id IS NOT NULL OR coalesce(b.policy->>'mode', $5) <> 'manual')
   AND (d.retry_at IS NULL OR d.retry_at NOT BETWEEN $2 AND $2 + make_interval(secs => {HELD_MAX_S}))
-  AND NOT EXISTS (SELECT FROM stores s
-                  WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
+  AND NOT {AT_CLOSED_STORE}
 ORDER BY d.unassigned_reason IS NOT NULL,
   row_number() OVER (PARTITION BY d.business_id, d.unassigned_reason IS NOT NULL ORDER BY d.created_at, d.id),
   d.created_at, d.id
@@ -75,6 +76,13 @@ LIMIT $6
 _FOR_A_DISPATCHER: Final = f"""{_DELIVERY}
 WHERE d.operator_id = $1 AND d.status = 'pending' AND d.pinned_driver_id IS NULL
   AND coalesce(b.policy->>'mode', $4) = 'manual' AND d.unassigned_reason IS DISTINCT FROM $5
+  AND NOT {AT_CLOSED_STORE}
+ORDER BY d.created_at LIMIT {TOLD_MAX}
+"""
+
+_AT_CLOSED_STORES: Final = f"""{_DELIVERY}
+WHERE d.operator_id = $1 AND d.status = 'pending' AND d.unassigned_reason IS DISTINCT FROM $4
+  AND {AT_CLOSED_STORE}
 ORDER BY d.created_at LIMIT {TOLD_MAX}
 """
 
@@ -122,11 +130,13 @@ async def take(db: Database, live: LivePositions, models: Models, operator_id: U
         asked = (operator_id, now, usual.decline_cooldown_s)
         waiting = await con.fetch(_JOBS, *asked, now + timedelta(seconds=LEAD_S), usual.mode.value, JOBS_MAX)
         manual = await con.fetch(_FOR_A_DISPATCHER, *asked, usual.mode.value, MANUAL)
+        closed = await con.fetch(_AT_CLOSED_STORES, *asked, STORE_CLOSED)
         jobs, paused = await zones.without_paused(con, operator_id, waiting, now)
         bound = await con.fetch(_BEFORE_PICKUP, *asked, [s.value for s in BEFORE_PICKUP]) if jobs else []
         drivers = await _on_shift(con, operator_id, policies, now) if jobs else []
         model = await models.of(con, operator_id)
-    held = [(row, MANUAL) for row in manual] + [(row, ZONE_PAUSED) for row in paused]
+    held = [(row, STORE_CLOSED) for row in closed]
+    held += [(row, MANUAL) for row in manual] + [(row, ZONE_PAUSED) for row in paused]
     kept = [row for rows in _joinable(jobs, bound, drivers, policies).values() for row in rows]
     question = await _question(live, operator_id, jobs, kept, drivers, policies, model, now) if jobs else None
     return Snapshot(policies, jobs, held, question)
@@ -237,6 +247,7 @@ async def _question(
         business_weights=policies.weights(),
         pickup_service_s=model.learned.hand_over_s(StopKind.PICKUP, prior_s=STOP_SERVICE_S),
         dropoff_service_s=model.learned.hand_over_s(StopKind.DROPOFF, prior_s=STOP_SERVICE_S),
+        rides=model.learned.rides(model.local(now)),
     )
 
 
@@ -276,9 +287,13 @@ def _stop(stop: dict[str, Any], model: Model, now: datetime) -> LiveStop:
 
 
 def _ready_in_s(model: Model, store_id: UUID | None, ready_at: datetime, was_ready: bool, now: datetime) -> int:
-    """Return when goods will be ready: a store that was late at this hour will be late again."""
-    late_s = 0 if was_ready else model.learned.ready_late_s(store_id, model.local(ready_at))
-    return _seconds_to(ready_at, now) + late_s
+    """Return when goods will be ready: a store that was late at this hour will be late again.
+
+    What was ready is: also by a clock that was set back since.
+    """
+    if was_ready:
+        return min(0, _seconds_to(ready_at, now))
+    return _seconds_to(ready_at, now) + model.learned.ready_late_s(store_id, model.local(ready_at))
 
 
 def _seconds_to(at: datetime, now: datetime) -> int:

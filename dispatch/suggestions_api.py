@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from dispatch.dispatcher_api import DeliveryPath, check_scope
+from dispatch.deliveries_api import DeliveryPath
+from dispatch.dispatcher_api import check_scope
 from dispatch.planner import Planner, PlannerAway
 from dispatch.tick import Dispatcher
-from kernel import ids
-from kernel.access import Permission, Who
+from kernel.access import Permission
 from kernel.db import Reason
 from kernel.errors import Problem
 from kernel.http import Ctx, Rate, Route
@@ -34,7 +34,7 @@ class Suggestions(msgspec.Struct, frozen=True):
 
 async def suggestions(ctx: Ctx, path: DeliveryPath) -> Suggestions:
     """Who could take this delivery, best first?"""
-    delivery_id = ids.parse(Kind.DELIVERY, path.id)
+    delivery_id = path.delivery_id()
     await check_scope(ctx, delivery_id)
     try:
         question = await ctx.need(Dispatcher).question_about(ctx.principal.operator(), delivery_id)
@@ -44,12 +44,8 @@ async def suggestions(ctx: Ctx, path: DeliveryPath) -> Suggestions:
     found = [one for one in (why.chosen, *why.runners_up) if one is not None]
     names = "SELECT id, name FROM driver_profiles WHERE id = ANY($1)"
     candidates = [one.driver_id for one in found]
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
-            rows = await con.fetch(names, candidates)
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
-            rows = await con.fetch(names, candidates)
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
+        rows = await con.fetch(names, candidates)
     known = {row["id"]: row["name"] for row in rows}
     return Suggestions(
         [

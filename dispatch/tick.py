@@ -19,7 +19,7 @@ import msgspec
 
 from dispatch import markets, offers, planned, snapshot
 from dispatch.alerts import Alert, AlertCode, settle
-from dispatch.decisions import keep_decision, note, note_open, terms
+from dispatch.decisions import Outcome, keep_decision, note, note_open, terms
 from dispatch.engine.bundles import Trip
 from dispatch.engine.explain import Candidate, Explanation
 from dispatch.engine.problem import Problem
@@ -178,11 +178,13 @@ class Dispatcher:
                 if offer_of:
                     offer_id = offer_of.get(chosen.driver_id, next(iter(offer_of.values())))
                     for row, explanation in zip(rows, why, strict=True):
-                        await keep_decision(con, operator_id, row, explanation, offer_id, now)
+                        await keep_decision(
+                            con, row, Outcome.OFFERED, chosen.driver_id, explanation, now, offer_id=offer_id
+                        )
                     sent += len(offer_of)
         for name, explanation in explained.items():
             async with self._db.platform_tx(Reason.DISPATCH_TICK) as con:
-                await note_open(con, operator_id, waiting[name], explanation, now)
+                await note_open(con, waiting[name], explanation, now)
         return sent
 
 

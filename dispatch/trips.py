@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 
+from dispatch.rows import BOTH_ENDS
 from geo.point import Point
 from kernel.clock import from_ms, to_ms
 from kernel.db import Connection, Record
@@ -27,13 +28,12 @@ STOP_RADIUS_M: Final = 100.0
 STOP_SLACK_MS: Final = 120_000
 IDLE_TRIP_MIN_M: Final = 200
 
-DELIVERIES: Final = """
+DELIVERIES: Final = f"""
 SELECT d.*, trip_ends_at(d) AS ends_at, dr.name AS driver_name, dr.vehicle,
        p.name AS p_name, p.lat AS p_lat, p.lng AS p_lng, p.arrived_at AS p_arrived_at, p.done_at AS p_done_at,
        q.address AS q_name, q.lat AS q_lat, q.lng AS q_lng, q.arrived_at AS q_arrived_at, q.done_at AS q_done_at
 FROM deliveries d
-JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
-JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+{BOTH_ENDS}
 LEFT JOIN driver_profiles dr ON dr.id = d.driver_id
 WHERE d.operator_id = $1 AND d.driver_id IS NOT NULL AND d.assigned_at IS NOT NULL
 """

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
@@ -14,14 +13,13 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from dispatch.deliveries_api import DeliveryPath
 from dispatch.trips import DELIVERIES, TripView, idle_trips, together, track_between, track_of, trip_of
-from kernel import ids
 from kernel.access import Permission, Who
 from kernel.clock import to_ms
 from kernel.db import Connection, Reason, Record, one
 from kernel.errors import Problem, invalid
 from kernel.http import Ctx, Rate, Route
-from kernel.ids import Kind
 from tracking.drivers import DriverPath
 from tracking.track import Mark, geojson, gpx
 from tracking.trips import TrackPoint
@@ -31,12 +29,6 @@ TRIP_LASTS_MAX = timedelta(hours=12)
 MEDIA_TYPES = {"gpx": "application/gpx+xml", "geojson": "application/geo+json"}
 
 Format = Literal["json", "gpx", "geojson"]
-
-
-class DeliveryPath(msgspec.Struct, frozen=True):
-    """Which delivery."""
-
-    id: str
 
 
 class TripQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,7 +92,7 @@ async def get_driver_trips(ctx: Ctx, path: DriverPath, query: DayQuery) -> Trips
     driver_id = path.driver_id()
     day, start, end = await _day(ctx, query.date)
     of_business = ctx.principal.who is Who.BUSINESS
-    async with _looking(ctx) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.TRIPS, readonly=True) as con:
         driver = await _driver(con, ctx, driver_id)
         rows = await con.fetch(
             f"{DELIVERIES} AND d.driver_id = $2 AND d.assigned_at >= $3 AND d.assigned_at < $4 LIMIT {DELIVERIES_MAX}",
@@ -143,9 +135,9 @@ async def _delivery_track(
     ctx: Ctx, path: DeliveryPath, *, whole: bool = False
 ) -> tuple[list[Record], list[TrackPoint]]:
     """Return a delivery and the way it took; `whole`, with all others of its trip that the caller may see."""
-    delivery_id, operator_id = ids.parse(Kind.DELIVERY, path.id), ctx.principal.operator()
+    delivery_id, operator_id = path.delivery_id(), ctx.principal.operator()
     of_business = ctx.principal.who is Who.BUSINESS
-    async with _looking(ctx) as con:
+    async with ctx.db.tx_of(ctx.principal, Reason.TRIPS, readonly=True) as con:
         row = await con.fetchrow(f"{DELIVERIES} AND d.id = $2", operator_id, delivery_id)
         if row is None:
             raise Problem("not_found", "There is no delivery with this id, or nobody has carried it.")
@@ -162,20 +154,6 @@ async def _delivery_track(
         tracks = [await track_of(con, one, of_business=of_business) for one in rows]
     points = {point.t_ms: point for track in tracks for point in track}
     return rows, [points[t_ms] for t_ms in sorted(points)]
-
-
-@contextlib.asynccontextmanager
-async def _looking(ctx: Ctx) -> AsyncIterator[Connection]:
-    """Open a transaction that sees what the caller may."""
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.TRIPS, readonly=True) as con:
-            yield con
-    elif ctx.principal.who is Who.DRIVER:
-        async with ctx.db.driver_tx(ctx.principal.driver(), readonly=True) as con:
-            yield con
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
-            yield con
 
 
 async def _driver(con: Connection, ctx: Ctx, driver_id: UUID) -> Record:

@@ -7,22 +7,22 @@ path for the operator's board. Nobody else decides visibility: a stream passes o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
 from dispatch import alerts, messages
 from dispatch.delivery import TRACKABLE_AFTER_H, WITH_DRIVER
 from dispatch.numbers import BoardNumbers
-from dispatch.risk import SEEKING, risk_of
+from dispatch.rows import BOTH_ENDS
+from dispatch.shown import courier_object, delivery_object, driver_object, store_object, tracking_object
 from kernel import keys
 from kernel.access import Permission, Principal, Who
 from kernel.clock import Clock
-from kernel.db import Connection, Database, Reason, Record, one
+from kernel.db import Connection, Database, Reason, Record
 from kernel.errors import Problem
-from kernel.ids import Kind, show, show_or_none
+from kernel.ids import Kind, show
 from tenancy.tokens import TrackingLinks
-from tracking.fix import Position
 from tracking.live import LivePositions
 from tracking.visibility import customer_sees_driver
 
@@ -30,9 +30,10 @@ FINISHED_SHOWN_H: Final = 2
 DELIVERIES_SHOWN_MAX: Final = 1_000
 DRIVERS_SHOWN_MAX: Final = 5_000
 
+_WITH_DRIVER: Final = [status.value for status in WITH_DRIVER]
 _OPEN: Final = "d.status NOT IN ('delivered', 'canceled', 'failed', 'returned')"
 
-_DELIVERIES: Final = """
+_DELIVERIES: Final = f"""
 SELECT d.*, (SELECT count(*) FROM messages m WHERE m.business_id = d.business_id AND m.delivery_id = d.id) AS messages,
        b.name AS business_name, b.color AS business_color, b.customer_sees_driver_stops_before,
        s.name AS store_name, dr.name AS driver_name, dr.vehicle AS driver_vehicle,
@@ -48,8 +49,7 @@ FROM deliveries d
 JOIN businesses b ON b.id = d.business_id
 LEFT JOIN stores s ON s.business_id = d.business_id AND s.id = d.store_id
 LEFT JOIN driver_profiles dr ON dr.id = d.driver_id
-JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
-JOIN stops q ON q.business_id = d.business_id AND q.delivery_id = d.id AND q.kind = 'dropoff'
+{BOTH_ENDS}
 LEFT JOIN LATERAL (
   SELECT od.driver_id, od.expires_at, count(*) OVER () AS asked FROM offer_deliveries od
   WHERE d.status = 'offered' AND od.delivery_id = d.id AND od.holds ORDER BY od.offer_id LIMIT 1) od ON true
@@ -112,27 +112,23 @@ class BoardViews:
 
     async def board(self, principal: Principal) -> dict[str, Any]:
         """Return the board of a business (its own transaction) or of an operator (platform path)."""
-        if principal.who is Who.ADMIN:
-            operator_id = principal.operator()
-            async with self._db.platform_tx(Reason.BOARD, readonly=True) as con:
-                return await self._board(con, principal, "d.operator_id = $1", "dr.operator_id = $2", operator_id)
-        async with self._db.tenant_tx(principal.business(), readonly=True) as con:
-            return await self._board(con, principal, "d.business_id = $1", "$2::uuid IS NOT NULL", principal.business())
+        async with self._db.tx_of(principal, Reason.BOARD, readonly=True) as con:
+            return await self._board(con, principal)
 
     async def numbers(self, principal: Principal) -> dict[str, Any] | None:
         """Return the numbers of the viewer's board as of now; None for whom follows one delivery."""
         if principal.who is Who.TRACKER:
             return None
-        if principal.who is Who.ADMIN:
-            async with self._db.platform_tx(Reason.BOARD, readonly=True) as con:
-                return await self._numbers.read(con, principal.operator(), of_operator=True)
-        async with self._db.tenant_tx(principal.business(), readonly=True) as con:
-            return await self._numbers.read(con, principal.business(), of_operator=False)
+        of_operator = principal.who is Who.ADMIN
+        scope_id = principal.operator() if of_operator else principal.business()
+        async with self._db.tx_of(principal, Reason.BOARD, readonly=True) as con:
+            return await self._numbers.read(con, scope_id, of_operator=of_operator)
 
-    async def _board(
-        self, con: Connection, principal: Principal, whose: str, whose_drivers: str, scope_id: UUID
-    ) -> dict[str, Any]:
-        now = self._clock.now()
+    async def _board(self, con: Connection, principal: Principal) -> dict[str, Any]:
+        now, of_operator = self._clock.now(), principal.who is Who.ADMIN
+        scope_id = principal.operator() if of_operator else principal.business()
+        whose = "d.operator_id = $1" if of_operator else "d.business_id = $1"
+        whose_drivers = "dr.operator_id = $2" if of_operator else "$2::uuid IS NOT NULL"
         rows = await con.fetch(
             f"""{_DELIVERIES} WHERE {whose} AND ({_OPEN} OR d.finished_at > $2)
                 ORDER BY d.created_at DESC, d.id LIMIT {DELIVERIES_SHOWN_MAX}""",
@@ -143,10 +139,10 @@ class BoardViews:
             f"""{_DRIVERS} WHERE {whose_drivers} AND (dr.state <> 'offline' OR EXISTS (
                   SELECT FROM deliveries d WHERE d.driver_id = dr.id AND d.status = ANY($1)))
                 ORDER BY dr.id LIMIT {DRIVERS_SHOWN_MAX}""",
-            _with_driver(),
+            _WITH_DRIVER,
             scope_id,
         )
-        if principal.who is Who.ADMIN:
+        if of_operator:
             businesses = await con.fetch(
                 "SELECT id, name, color FROM businesses WHERE operator_id = $1 ORDER BY name", scope_id
             )
@@ -159,19 +155,19 @@ class BoardViews:
             [business["id"] for business in businesses],
         )
         seen = await self._live.positions(principal.operator(), [driver["id"] for driver in drivers])
-        kind = Kind.OPERATOR if principal.who is Who.ADMIN else Kind.BUSINESS
+        kind = Kind.OPERATOR if of_operator else Kind.BUSINESS
         scope = {"kind": kind.name.lower(), "id": show(kind, scope_id), "name": name}
         return {
             "kind": "board",
             "scope": scope,
             "bounds": _bounds(stores, rows),
             "server_time": now,
-            "numbers": await self._numbers.read(con, scope_id, of_operator=principal.who is Who.ADMIN),
+            "numbers": await self._numbers.read(con, scope_id, of_operator=of_operator),
             "businesses": [
                 {"id": show(Kind.BUSINESS, b["id"]), "name": b["name"], "color": b["color"]} for b in businesses
             ],
             "stores": [store_object(store) for store in stores],
-            "deliveries": [self.delivery_object(row) for row in sorted(rows, key=lambda row: row["id"])],
+            "deliveries": [self._shown(row) for row in sorted(rows, key=lambda row: row["id"])],
             "drivers": [driver_object(driver, seen.get(driver["id"])) for driver in drivers],
             "alerts": await alerts.open_now(con, principal.operator()),
         }
@@ -179,62 +175,18 @@ class BoardViews:
     async def delivery(self, con: Connection, delivery_id: UUID) -> dict[str, Any] | None:
         """Return one delivery as a board shows it, as far as the transaction sees it."""
         row = await con.fetchrow(f"{_DELIVERIES} WHERE d.id = $1", delivery_id)
-        return None if row is None else self.delivery_object(row)
+        return None if row is None else self._shown(row)
 
     async def driver(self, con: Connection, operator_id: UUID, driver_id: UUID) -> dict[str, Any] | None:
         """Return one driver as a board shows him, as far as the transaction sees him; None when not on shift."""
-        row = await con.fetchrow(f"{_DRIVERS} WHERE dr.id = $2", _with_driver(), driver_id)
+        row = await con.fetchrow(f"{_DRIVERS} WHERE dr.id = $2", _WITH_DRIVER, driver_id)
         if row is None or (row["state"] == "offline" and not row["delivery_ids"]):
             return None
         seen = await self._live.positions(operator_id, [driver_id])
         return driver_object(row, seen.get(driver_id))
 
-    def delivery_object(self, row: Record) -> dict[str, Any]:
-        """Return a row of `_DELIVERIES` as a board's object."""
-        eta = None
-        if row["eta_dropoff_p50"] is not None and row["status"] in _with_driver():
-            pickup = _range(row["eta_pickup_p50"], row["eta_pickup_p90"])
-            eta = {"pickup": pickup, "dropoff": _range(row["eta_dropoff_p50"], row["eta_dropoff_p90"])}
-        offer = None
-        if row["offer_driver_id"] is not None:
-            offer = {
-                "driver_id": show(Kind.DRIVER, row["offer_driver_id"]),
-                "driver_name": row["offer_driver_name"],
-                "expires_at": row["offer_expires_at"],
-                "asked": row["offer_asked"],
-            }
-        return {
-            "kind": "delivery",
-            "id": show(Kind.DELIVERY, row["id"]),
-            "version": row["version"],
-            "business_id": show(Kind.BUSINESS, row["business_id"]),
-            "business_name": row["business_name"],
-            "store_name": row["store_name"],
-            "short_code": row["short_code"],
-            "status": row["status"],
-            "pickup": {**_place(row, "p"), "ready_at": row["ready_at"]},
-            "dropoff": _place(row, "q"),
-            "driver_id": show_or_none(Kind.DRIVER, row["driver_id"]),
-            "driver_name": row["driver_name"],
-            "created_at": row["created_at"],
-            "promised_at": row["promised_at"],
-            "eta": eta,
-            "delay_told_s": row["delay_told_s"],
-            "risk": risk_of(row),
-            "offer": offer,
-            "attempts": row["attempts"],
-            "planned_at": row["planned_at"],
-            "pinned_driver_id": show_or_none(Kind.DRIVER, row["pinned_driver_id"]),
-            "unassigned_reason": row["unassigned_reason"],
-            "retry_at": row["retry_at"],
-            "reason": row["status_reason"] or None,
-            "tracking_url": self._links.path(row["business_id"], row["id"]),
-            "timeline": row["timeline"],
-            "messages": row["messages"],
-            "items": row["items"],
-            "fee_minor": row["fee_minor"],
-            "currency": row["currency"],
-        }
+    def _shown(self, row: Record) -> dict[str, Any]:
+        return delivery_object(row, self._links.path(row["business_id"], row["id"]))
 
     async def tracking(self, business_id: UUID, delivery_id: UUID) -> dict[str, Any]:
         """Return what a delivery's customer sees; raises `not_found` when the link has ended."""
@@ -259,8 +211,8 @@ class BoardViews:
         driver = None
         if customer_sees_driver(row["status"], before, row["customer_sees_driver_stops_before"]):
             seen = await self._live.positions(row["operator_id"], [row["driver_id"]])
-            driver = _courier(row, seen.get(row["driver_id"]))
-        return self._tracking_object(row, now, driver=driver, before=before, order=order, proof=proof, written=written)
+            driver = courier_object(row, seen.get(row["driver_id"]))
+        return tracking_object(row, now, driver=driver, before=before, order=order, proof=proof, written=written)
 
     async def _stops_before(self, con: Connection, row: Record) -> int | None:
         """Return how many of the driver's stops come before this customer's door; None without a driver.
@@ -273,123 +225,6 @@ class BoardViews:
             "SELECT count_stops_before($1, $2, $3)", row["driver_id"], row["id"], row["q_position"]
         )
         return count
-
-    def _tracking_object(
-        self,
-        row: Record,
-        now: datetime,
-        *,
-        driver: dict[str, Any] | None,
-        before: int | None,
-        order: dict[str, Any] | None,
-        proof: Record | None,
-        written: list[dict[str, Any]],
-    ) -> dict[str, Any]:
-        picked_up = row["picked_up_at"] is not None
-        done = row["status"] == "delivered"
-        stops = [{"kind": "pickup", "label": row["p_name"], "status": "done" if picked_up else "next"}]
-        stops += [{"kind": "other", "label": "", "status": "todo"} for _ in range(before or 0)]
-        last = "done" if done else "next" if picked_up and not before else "todo"
-        stops.append({"kind": "dropoff", "label": row["q_address"], "status": last})
-        eta = None
-        if not done and row["eta_dropoff_p50"] is not None and row["status"] in _with_driver():
-            eta = _range(row["eta_dropoff_p50"], row["eta_dropoff_p90"])
-        return {
-            "kind": "tracking",
-            "id": show(Kind.DELIVERY, row["id"]),
-            "version": row["version"],
-            "status": row["status"],
-            "short_code": row["short_code"],
-            "business": {"name": row["business_name"], "color": row["business_color"]},
-            "pickup": {"name": row["p_name"], "lat": row["p_lat"], "lng": row["p_lng"]},
-            "dropoff": {**_place(row, "q"), "instructions": row["q_instructions"]},
-            "promised_at": row["promised_at"],
-            "eta": eta,
-            "delayed": row["delay_told_s"] is not None
-            and (row["status"] in SEEKING or (eta is not None and eta["p50"] > row["promised_at"])),
-            "stops_before": before,
-            "stops": stops,
-            "driver": driver,
-            "timeline": [{"status": step["status"], "at": step["at"]} for step in row["timeline"]],
-            "order": order,
-            "pin": row["proof_code"] if row["proof"] == "pin" and row["finished_at"] is None else None,
-            "proof": None if proof is None else {"url": "/api/v1/track/proof", "at": proof["created_at"]},
-            "messages": written,
-            "may_write": row["driver_id"] is not None and row["status"] in _with_driver(),
-            "reason": row["status_reason"] or None,
-            "server_time": now,
-        }
-
-
-async def business_of(con: Connection, delivery_id: UUID) -> UUID:
-    """Return a delivery's business. Platform path."""
-    row = one(await con.fetchrow("SELECT business_id FROM deliveries WHERE id = $1", delivery_id), "delivery")
-    business_id: UUID = row["business_id"]
-    return business_id
-
-
-def driver_object(row: Record, seen: Position | None) -> dict[str, Any]:
-    """Return a row of `_DRIVERS` as a board's object."""
-    return {
-        "kind": "driver",
-        "id": show(Kind.DRIVER, row["id"]),
-        "name": row["name"],
-        "vehicle": row["vehicle"],
-        "pool": row["pool"],
-        "business_ids": [show(Kind.BUSINESS, business_id) for business_id in row["business_ids"]],
-        "state": row["state"],
-        "position": _position(seen),
-        "delivery_ids": [show(Kind.DELIVERY, delivery_id) for delivery_id in row["delivery_ids"]],
-    }
-
-
-def store_object(row: Record) -> dict[str, Any]:
-    """Return a store as a board shows it."""
-    return {
-        "kind": "store",
-        "id": show(Kind.STORE, row["id"]),
-        "business_id": show(Kind.BUSINESS, row["business_id"]),
-        "name": row["name"],
-        "lat": row["lat"],
-        "lng": row["lng"],
-        "closed_since": row["closed_since"],
-        "closed_reason": row["closed_reason"],
-        "closed_until": row["closed_until"],
-    }
-
-
-def _courier(row: Record, seen: Position | None) -> dict[str, Any]:
-    first_name = (row["driver_name"] or "").split(" ")[0]
-    return {
-        "id": show(Kind.DRIVER, row["driver_id"]),
-        "name": first_name,
-        "vehicle": row["driver_vehicle"],
-        "position": _position(seen),
-    }
-
-
-def _position(seen: Position | None) -> dict[str, Any] | None:
-    if seen is None:
-        return None
-    return {
-        "lat": seen.lat,
-        "lng": seen.lng,
-        "heading": seen.heading_deg,
-        "speed_mps": seen.speed_mps,
-        "t": seen.t_ms,
-    }
-
-
-def _place(row: Record, prefix: str) -> dict[str, Any]:
-    return {field: row[f"{prefix}_{field}"] for field in ("name", "address", "lat", "lng")}
-
-
-def _range(p50: datetime | None, p90: datetime | None) -> dict[str, datetime] | None:
-    return None if p50 is None or p90 is None else {"p50": p50, "p90": p90}
-
-
-def _with_driver() -> list[str]:
-    return [status.value for status in WITH_DRIVER]
 
 
 def _bounds(stores: Sequence[Record], rows: Sequence[Record]) -> list[float] | None:

@@ -16,11 +16,12 @@ import numpy as np
 from dispatch.bounded import BoundedTimes
 from dispatch.engine.explain import Explanation, explain
 from dispatch.engine.floor import solve_greedily
-from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
+from dispatch.engine.legs import VEHICLES
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
 from dispatch.engine.problem import NOWHERE, OFF_NEVER_S, Driver, Job, JobWeights, Legs, Limits, Problem, Stop, Weights
 from dispatch.engine.solve import solve, solve_and_explain
+from dispatch.rides import Rides, straight, table_of
 from geo.point import Point, as_array
 from geo.travel import UNREACHABLE_S, CrowFlies, TravelTimes, Vehicle
 
@@ -102,6 +103,8 @@ class Question(msgspec.Struct, frozen=True):
     business_weights: dict[UUID, JobWeights] = {}
     pickup_service_s: int = STOP_SERVICE_S
     dropoff_service_s: int = STOP_SERVICE_S
+    rides: Rides = {}
+    """How long rides take now, where that was learned."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -185,7 +188,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
     ]
     job_number = {job.id: number for number, job in enumerate(jobs)}
     vehicles = {driver.vehicle for driver in question.drivers}
-    legs = _legs(travel, list(numbers), vehicles)
+    legs = _legs(travel, list(numbers), vehicles, question.rides)
     jobs = tuple(
         _in_windows(job, asked, legs, vehicles, question.pickup_service_s)
         for job, asked in zip(jobs, question.jobs, strict=True)
@@ -203,6 +206,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
                 place=way[-1],
                 free_s=free_s,
                 off_s=OFF_NEVER_S if driver.off_in_s is None else driver.off_in_s,
+                kept_for_route=driver.off_in_s is not None,
                 vehicle=vehicle,
                 pool=driver.pool,
                 business_priority=driver.business_priority,
@@ -253,14 +257,10 @@ def _in_windows(job: Job, asked: OpenJob, legs: Legs, vehicles: set[Vehicle], se
     return msgspec.structs.replace(job, ready_s=ready_s, promised_s=promised_s)
 
 
-def _legs(travel: TravelTimes, places: list[Point], vehicles: set[Vehicle]) -> Legs:
-    where = as_array(places)
+def _legs(travel: TravelTimes, places: list[Point], vehicles: set[Vehicle], rides: Rides) -> Legs:
     if len(places) > TABLE_PLACES_MAX or not places:
-        return CrowLegs(where.reshape(-1, 2))
-    table = np.zeros((len(VEHICLES), len(places), len(places)), np.int32)
-    for vehicle in vehicles:
-        table[VEHICLES.index(vehicle)] = travel.seconds(where, where, vehicle)
-    return TableLegs(table)
+        return straight(places, rides)
+    return table_of(travel, places, vehicles, rides)
 
 
 def answer_plainly(question: Question) -> Answer:

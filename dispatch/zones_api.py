@@ -55,12 +55,8 @@ class Pauses(msgspec.Struct, frozen=True):
 async def list_pauses(ctx: Ctx) -> Pauses:
     """Which zones are paused?"""
     now, operator_id = ctx.clock.now(), ctx.principal.operator()
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER, readonly=True) as con:
-            rows = await _running(con, operator_id, now)
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
-            rows = await _running(con, operator_id, now)
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER, readonly=True) as con:
+        rows = await _running(con, operator_id, now)
     return Pauses([_view(row) for row in rows])
 
 
@@ -73,22 +69,16 @@ async def pause(ctx: Ctx, body: NewPause) -> PauseView:
         raise invalid("area", f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
     if body.until is not None and (body.until.tzinfo is None or body.until <= now):
         raise invalid("until", "Give a time to come, with its time zone: 2026-05-01T12:00:00Z.")
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER) as con:
-            return await _pause(con, ctx, body, None, now)
-    async with ctx.db.tenant_tx(ctx.principal.business()) as con:
-        return await _pause(con, ctx, body, ctx.principal.business(), now)
+    business_id = None if ctx.principal.who is Who.ADMIN else ctx.principal.business()
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER) as con:
+        return await _pause(con, ctx, body, business_id, now)
 
 
 async def resume(ctx: Ctx, path: PausePath) -> None:
     """End a pause: what waited there is dispatched"""
     pause_id = ids.parse(Kind.PAUSE, path.id)
-    if ctx.principal.who is Who.ADMIN:
-        async with ctx.db.platform_tx(Reason.DISPATCHER) as con:
-            await _resume(con, ctx, pause_id)
-    else:
-        async with ctx.db.tenant_tx(ctx.principal.business()) as con:
-            await _resume(con, ctx, pause_id)
+    async with ctx.db.tx_of(ctx.principal, Reason.DISPATCHER) as con:
+        await _resume(con, ctx, pause_id)
 
 
 async def _running(con: Connection, operator_id: UUID, now: datetime) -> list[Record]:

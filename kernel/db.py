@@ -18,6 +18,7 @@ import asyncpg
 import msgspec
 
 from kernel import metrics
+from kernel.access import Principal, Who
 from kernel.errors import Problem
 from kernel.log import get_logger
 
@@ -121,6 +122,21 @@ class Database:
         """Open a transaction that sees every tenant, for one named reason."""
         metrics.platform_tx.labels(reason).inc()
         async with _lend(self._platform) as con, con.transaction(readonly=readonly):
+            yield con
+
+    @contextlib.asynccontextmanager
+    async def tx_of(self, principal: Principal, reason: Reason, *, readonly: bool = False) -> AsyncIterator[Connection]:
+        """Open a transaction that sees what a caller may: a business or a driver what is theirs.
+
+        An operator's admin sees every tenant, for a named reason: name his operator in each query.
+        """
+        if principal.who is Who.ADMIN:
+            tx = self.platform_tx(reason, readonly=readonly)
+        elif principal.who is Who.DRIVER:
+            tx = self.driver_tx(principal.driver(), readonly=readonly)
+        else:
+            tx = self.tenant_tx(principal.business(), readonly=readonly)
+        async with tx as con:
             yield con
 
     @contextlib.asynccontextmanager

@@ -113,7 +113,7 @@ def eta(
 def city(
     map_name: Annotated[str | None, typer.Option("--map", help="An imported map; without it central Helsinki.")] = None,
     minutes: Annotated[float, typer.Option(min=1, max=1440, help="For how long people order.")] = 60,
-    drivers: Annotated[int, typer.Option(min=1, max=2000, help="How many couriers.")] = 30,
+    drivers: Annotated[int, typer.Option(min=1, max=2000, help="How many couriers.")] = 20,
     orders_per_hour: Annotated[float, typer.Option(min=1, help="How many of them, about.")] = 120,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same demand.")] = 1,
     speed: Annotated[float, typer.Option(min=1, max=50, help="How many times faster than life, at most.")] = 10,
@@ -144,6 +144,21 @@ def city(
             table.add_row(name.replace("_", " "), words)
         console.print(table)
     _print({"bench": "city", **found})
+
+
+@app.command()
+def api(
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="For how long.")] = 20,
+    rate_per_s: Annotated[float, typer.Option("--rate", min=1, help="Requests a second, all kinds together.")] = 200,
+    only_json: OnlyJson = False,
+) -> None:
+    """Measure the API at a steady rate: reads of boards, deliveries, tracking pages and menus, and guest checkouts."""
+    from benchmarks import api as bench
+
+    found = bench.measure(seconds, rate_per_s)
+    if not only_json:
+        _show_cases(found["cases"])
+    _print({"bench": "api", **found})
 
 
 @app.command()

@@ -60,7 +60,7 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
         e.DELIVERY_REORDERED: (show, route),
         e.DELIVERY_UNDELIVERABLE: (show,),
         e.MESSAGE_SENT: (message, show),
-        e.STORE_CLOSED: (Consumer("dispatch.store_closed", closing.on_store_closed), store),
+        e.STORE_CLOSED: (Consumer("dispatch.store_closed", closing.on_store_closed), store, plan),
         e.STORE_OPENED: (Consumer("dispatch.store_opened", closing.on_store_opened), store, plan),
         e.ALERT_RAISED: (alert,),
         e.ALERT_CHANGED: (alert,),

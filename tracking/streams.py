@@ -49,6 +49,7 @@ class Streams:
         self._dirty: set[Group] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._position_frames = 0
 
     async def join(self, outlet: Outlet, principal: Principal, since: Since | None) -> Viewer:
         """Send the first frames and keep the viewer up to date from then on.
@@ -158,6 +159,8 @@ class Streams:
                 if group.resync:
                     await self._resync(group)
                 self._flush(group)
+            _POSITION_FRAMES.inc(self._position_frames)
+            self._position_frames = 0
             await asyncio.sleep(TICK_S)
 
     async def refresh_numbers(self) -> None:
@@ -230,20 +233,21 @@ class Streams:
             seen = moves.seen_by(viewer.view)
             frame = Frame(Positions(seen)) if seen else None
         if frame is not None:
-            _POSITION_FRAMES.inc()
+            self._position_frames += 1
             viewer.outlet.write(frame.wrapped(viewer.outlet.wrapping))
 
     def _drain(self, viewer: Viewer) -> bool:
         """Send waiting facts while the viewer reads; say whether there is room for more."""
         outlet, sent = viewer.outlet, 0
+        if not viewer.facts:
+            return outlet.buffered_bytes() <= BUFFER_BYTES_MAX
         for frame in viewer.facts:
             if outlet.buffered_bytes() > BUFFER_BYTES_MAX:
                 break
             outlet.write(frame.wrapped(outlet.wrapping))
             sent += 1
-        if sent:
-            _FACT_FRAMES.inc(sent)
-            del viewer.facts[:sent]
+        _FACT_FRAMES.inc(sent)
+        del viewer.facts[:sent]
         return not viewer.facts and outlet.buffered_bytes() <= BUFFER_BYTES_MAX
 
     async def _resync(self, group: Group) -> None:

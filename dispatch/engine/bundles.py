@@ -140,7 +140,7 @@ def _across_stores(problem: Problem) -> list[tuple[tuple[int, int], int]]:
     count = np.zeros(len(jobs), np.int64)
     for n in order.tolist():
         a, b = int(one[n]), int(other[n])
-        if frozenset((a, b)) not in kept and min(count[a], count[b]) < PARTNERS_MAX:
+        if frozenset((a, b)) not in kept and max(count[a], count[b]) < PARTNERS_MAX:
             kept[frozenset((a, b))] = ((mixed[a], mixed[b]), int(then[n]))
             count[[a, b]] += 1
     return list(kept.values())

@@ -29,6 +29,7 @@ class Exclusion(StrEnum):
     CUT_OFF = "cut_off"
     ON_THE_WAY_ELSEWHERE = "on_the_way_elsewhere"
     OFF_SHIFT = "off_shift"
+    KEPT_FOR_ROUTE = "kept_for_route"
     TOO_FAR = "too_far"
     BUSY = "busy"
     STALE_POSITION = "stale_position"
@@ -77,7 +78,7 @@ def on_the_way(problem: Problem, driver: Driver, job: Job, to_pickup_s: int) -> 
     if to_pickup_s > REACH_MAX_S:
         return Exclusion.TOO_FAR
     if max(driver.free_s + to_pickup_s + problem.half_services()[0], job.ready_s) > driver.off_s:
-        return Exclusion.OFF_SHIFT
+        return Exclusion.KEPT_FOR_ROUTE if driver.kept_for_route else Exclusion.OFF_SHIFT
     return None
 
 
@@ -102,6 +103,7 @@ class Candidates:
         self._heading_to = np.array([driver.heading_to for driver in drivers], np.int64)
         self._free_s = np.array([driver.free_s for driver in drivers], np.int64)
         self._off_s = np.array([driver.off_s for driver in drivers], np.int64)
+        self._kept = np.array([driver.kept_for_route for driver in drivers], bool)
         self._capacity = np.array([driver.capacity for driver in drivers], np.int64)
         self._distance_m_max = np.array([driver.distance_m_max for driver in drivers], np.int64)
         self._own: dict[UUID, NDArray[np.bool_]] = {}
@@ -151,6 +153,7 @@ class Candidates:
         out = np.full(len(self._pool), NONE, np.int64)
         for wrong, why in (  # the last one that holds is the first one said
             (late, Exclusion.OFF_SHIFT),
+            (late & self._kept, Exclusion.KEPT_FOR_ROUTE),
             (way > REACH_MAX_S, Exclusion.TOO_FAR),
             (elsewhere, Exclusion.ON_THE_WAY_ELSEWHERE),
             (way >= UNREACHABLE_S, Exclusion.CUT_OFF),

@@ -91,13 +91,15 @@ class Driver(msgspec.Struct, frozen=True):
 
     `heading_to` is the pickup place he is bound for already (or `NOWHERE`): he is not diverted, but what he picks up
     there may change, except `keeps`, the jobs he was promised (numbers in the problem). `route` are stops that he has
-    still to serve from `here` on, if more may be taken in between.
+    still to serve from `here` on, if more may be taken in between. `kept_for_route`: at `off_s` a route that was
+    planned ahead begins, not his rest.
     """
 
     id: UUID
     place: int
     free_s: int = 0
     off_s: int = OFF_NEVER_S
+    kept_for_route: bool = False
     vehicle: int = 0
     pool: str = "shared_pool"
     business_priority: dict[UUID, int] = {}

@@ -104,6 +104,15 @@ def place_of(planned: Planned, kind: str) -> int:
     return planned.job.pickup if kind == "pickup" else planned.job.dropoff
 
 
+def preference(problem: RoutingProblem, shift: Shift, planned: Planned) -> int:
+    """Return what this driver costs for a job beside his time: own drivers go before the pool."""
+    business, weights = planned.job.business_id, problem.weights
+    if business in shift.driver.business_priority:
+        return weights.dedicated_priority_step * (shift.driver.business_priority[business] - 1)
+    own = any(business in other.driver.business_priority for other in problem.shifts)
+    return weights.pool_instead_of_dedicated if own else 0
+
+
 def exclusion(problem: RoutingProblem, shift: Shift, planned: Planned) -> Exclusion | None:
     """Return why a driver can't have a job, were it his only one; None when he can."""
     job = planned.job

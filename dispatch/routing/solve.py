@@ -24,6 +24,7 @@ from dispatch.routing.problem import (
     Shift,
     exclusion,
     place_of,
+    preference,
     window,
 )
 from dispatch.routing.schedule import schedule
@@ -83,7 +84,7 @@ class _Model:
                 took, drive = self._matrices(shift, horizon_s)
                 transits[vehicle] = routing.RegisterTransitMatrix(took.tolist()), drive
             numbers.append(transits[vehicle][0])
-            extra = tuple(self._extra(shift, problem.work[job]) for job in self._jobs)
+            extra = tuple(preference(problem, shift, problem.work[job]) for job in self._jobs)
             if (vehicle, extra) not in costs:
                 costs[vehicle, extra] = routing.RegisterTransitMatrix(self._costs(transits[vehicle][1], extra))
             routing.SetArcCostEvaluatorOfVehicle(costs[vehicle, extra], v)
@@ -109,14 +110,6 @@ class _Model:
         took = drive + np.where((number < served)[:, None] & ~together, SERVICE_S, 0)
         took[served:, served:] = 0  # who stays at home takes no time for it
         return took, drive
-
-    def _extra(self, shift: Shift, planned: Planned) -> int:
-        """Return what this driver costs for a job beside his time: own drivers go before the pool."""
-        business, weights = planned.job.business_id, self._problem.weights
-        if business in shift.driver.business_priority:
-            return weights.dedicated_priority_step * (shift.driver.business_priority[business] - 1)
-        own = any(business in other.driver.business_priority for other in self._problem.shifts)
-        return weights.pool_instead_of_dedicated if own else 0
 
     def _costs(self, drive: Ints, extra: tuple[int, ...]) -> list[list[int]]:
         price = max(1, self._problem.weights.empty_travel) * drive

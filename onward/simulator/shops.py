@@ -145,9 +145,13 @@ class Customers:
             await self._watch(placed["tracking_url"].split("#")[1])
 
     async def _watch(self, token: str) -> None:
-        """Keep the tracking page open; a customer may see only the courier who brings his own order."""
+        """Keep the tracking page open; a customer may see only the courier who brings his own order.
 
+        A position may come before the fact that shows its courier, when a viewer resumes while facts are on their way:
+        who is never shown must never have moved.
+        """
         shown: set[str] = set()
+        moved: set[str] = set()
 
         def hear(message: Message) -> None:
             if message["type"] == "snapshot":
@@ -156,13 +160,15 @@ class Customers:
                 for change in message["changes"]:
                     _learn(shown, change)
             elif message["type"] == "positions":
-                for slot in message["positions"]:
-                    if slot[0] not in shown:
-                        self._ledger.leaks += 1
-                        self._ledger.error(f"a customer saw {slot[0]}")
+                moved.update(slot[0] for slot in message["positions"])
 
-        with contextlib.suppress(Refused):
-            await ViewerClient(self._url, token, hear).run()
+        try:
+            with contextlib.suppress(Refused):
+                await ViewerClient(self._url, token, hear).run()
+        finally:
+            for stranger in moved - shown:
+                self._ledger.leaks += 1
+                self._ledger.error(f"a customer saw {stranger}")
 
 
 def _learn(shown: set[str], tracking: dict[str, Any]) -> None:

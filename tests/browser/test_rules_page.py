@@ -21,7 +21,8 @@ async def open_rules(onward: Onward, browser: Browser, size: dict[str, int], tok
 
 
 async def test_a_zone_is_drawn_and_a_day_is_planned_and_committed(town: Onward, browser: Browser) -> None:
-    """Three taps are a zone; it is listed and ended; two parcels become a route on the map, kept for its driver."""
+    """Three taps are a zone; it is listed and ended; two parcels become a route on the map, kept for its driver, and
+    the board says why."""
     world = town.world
     ready_at = datetime.now(UTC) + timedelta(days=1)
     for number in (1, 2):
@@ -59,6 +60,10 @@ async def test_a_zone_is_drawn_and_a_day_is_planned_and_committed(town: Onward, 
     async with town.installation.db.platform_tx(Reason.ADMIN, readonly=True) as con:
         driver = await con.fetchval("SELECT driver_id FROM planned_routes")
     assert driver == world.dedicated.id
+    await page.goto(f"{town.url}/board/#{world.admin_token}")
+    await page.locator(".row").first.click()
+    await expect(page.locator(".why")).to_contain_text("Planned ahead: it makes Dora Dedicated's route")
+    await expect(page.locator(".why")).to_contain_text("On one trip with 1 other delivery.")
     assert complaints == []
 
 

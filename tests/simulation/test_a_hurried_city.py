@@ -71,15 +71,24 @@ def test_figures_follow_every_order_to_its_door() -> None:
             "assigned_at": NOON + timedelta(minutes=placed),
             "finished_at": None if door is None else NOON + timedelta(minutes=placed + door),
             "promised_at": NOON + timedelta(minutes=placed + 30),
+            "ready_at": NOON + timedelta(minutes=placed + 10),
+            "picked_up_at": NOON + timedelta(minutes=placed + 12),
             "driver_pay_minor": 500,
+            "pool": "shared_pool",
         }
 
-    found = figures([order(0, 20, 1), order(10, 40, 2), order(70, None, 1)], {"accepted": 2, "expired": 1}, 2, 60.0)  # type: ignore[list-item]
+    orders = [order(0, 20, 1), order(10, 40, 2), order(70, None, 1)]
+    drivers = {"dedicated": 1, "shared_pool": 3}
+    found = figures(orders, {"accepted": 2, "expired": 1, "revoked": 1}, drivers, 60.0)  # type: ignore[arg-type]
     assert (found["orders"], found["delivered"], found["undelivered"]) == (3, 2, 1)
     assert found["click_to_door_min"]["mean"] == 30.0
     assert found["late_share"] == 0.5
-    assert found["utilisation"] == 0.5
-    assert (found["pay_jain"], found["offers_per_delivery"]) == (1.0, 1.5)
+    assert (found["ready_to_pickup_min"]["mean"], found["ready_to_door_min"]["mean"]) == (2.0, 20.0)
+    assert found["door_to_promise_min"]["mean"] == 0.0
+    assert found["utilisation"] == 0.25
+    assert (found["acceptance"], found["offers_per_delivery"]) == (0.667, 2.0)
+    assert (found["pay"]["shared_pool"]["jain"], found["pay"]["shared_pool"]["jain_best"]) == (0.667, 0.667)
+    assert found["pay"]["dedicated"]["minor_mean"] == 0
     assert [hour["orders"] for hour in found["per_hour"]] == [2, 1]
 
 

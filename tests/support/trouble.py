@@ -9,8 +9,9 @@ from typing import Any
 from kernel import keys
 from kernel.db import Reason
 from tests.support.server import Onward
-from tracking.fix import Position
+from tracking.fix import pack_position
 from tracking.live import MINUTE_MS
+from tracking.wire import WireFix
 
 HOUR = timedelta(hours=1)
 
@@ -55,8 +56,8 @@ async def at_their_places(onward: Onward, drivers: int) -> None:
     redis, now_ms = onward.installation.redis, int(time.time() * 1000)
     for driver in onward.world.pool[:drivers]:
         verde = onward.world.verde
-        position = Position(driver.id, now_ms, verde.lat, verde.lng, 5.0, 0.0, None, now_ms)
-        await redis.hset(keys.positions(onward.world.operator_id), driver.id.bytes, position.pack())
+        fix = WireFix(t=now_ms, lat=verde.lat, lng=verde.lng, acc=5.0, spd=0.0)
+        await redis.hset(keys.positions(onward.world.operator_id), driver.id.bytes, pack_position(fix, now_ms))
         await redis.geoadd(
             keys.geo_index(onward.world.operator_id, now_ms // MINUTE_MS), [verde.lng, verde.lat, driver.id.hex]
         )

@@ -19,6 +19,7 @@ const nameOf = (one) => one.driver_name ?? driverOf(one.driver_id)?.name ?? t("a
 // One sentence a runner-up: how much later or earlier at the store, and what told against him.
 export function sentence(other, chosen) {
   const name = nameOf(other), because = against(other, chosen);
+  if (other.added_s !== null && other.added_s !== undefined) return `${t("would_add", { name, time: duration(other.added_s) })}${because ? `: ${because}` : ""}.`;
   if (chosen.to_pickup_s === null) return t("could_be", { name, time: duration(there_s(other)) });
   const later = there_s(other) - there_s(chosen), time = duration(Math.abs(later));
   const when = Math.abs(later) < WORTH_TELLING_S ? t("as_soon", { name }) : t(later > 0 ? "later" : "sooner", { name, time });
@@ -35,7 +36,8 @@ function against(other, chosen) {
 function chosenWords(last) {
   const name = last.driver_name ?? t("a_pool_driver");
   if (last.on_the_way) return t("detour", { name });
-  return last.together ? `${rideWords(last, name)} ${t("together", { n: last.together })}` : rideWords(last, name);
+  const words = last.outcome === "planned" ? t("planned_adds", { name, time: duration(last.added_s) }) : rideWords(last, name);
+  return last.together ? `${words} ${t("together", { n: last.together })}` : words;
 }
 function rideWords(last, name) {
   const ride = t("chosen_there", { name, time: duration(last.to_pickup_s) });
@@ -49,7 +51,7 @@ export function Why({ d }) {
   const terms = Object.entries(last.terms).filter(([, cost]) => cost > 0), top = Math.max(1, ...terms.map(([, cost]) => cost));
   const sum = terms.reduce((all, [, cost]) => all + cost, 0), left = Object.entries(last.excluded).sort((a, b) => b[1] - a[1]);
   return html`<section class="why"><h3>${last.driver_id ? t("why_driver", { name: last.driver_name ?? "" }) : t("why_nobody")}</h3>
-    ${last.driver_id && last.to_pickup_s !== null && html`<p>${chosenWords(last)}</p>`}
+    ${last.driver_id && (last.to_pickup_s !== null || last.added_s !== null) && html`<p>${chosenWords(last)}</p>`}
     ${last.runners_up.length > 0 && html`<ul class="others">${last.runners_up.map((one) => html`<li key=${one.driver_id}>${sentence(one, last)}</li>`)}</ul>`}
     ${left.length > 0 && html`<p class="soft">${t("left_out", { list: left.map(([why, n]) => `${n} ${t(`x_${why}`)}`).join(", ") })}</p>`}
     ${terms.length > 0 && html`<details><summary>${t("why_hint")}</summary><ul class="terms">

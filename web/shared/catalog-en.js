@@ -54,7 +54,7 @@ export default {
   t_delay: "later than could be", t_lateness: "after the promise", t_driver_time: "driver's time", t_empty_travel: "way to the store",
   t_dedicated_first: "own drivers first", t_fairness: "fair share",
   x_busy: "busy", x_stale_position: "silent", x_other_business: "of another business", x_wrong_pool: "pool not used",
-  x_declined_before: "declined or missed it", x_too_far: "too far away", x_off_shift: "at the end of the shift",
+  x_declined_before: "declined or missed it", x_too_far: "too far away", x_off_shift: "at the end of the shift", x_kept_for_route: "kept for a planned route",
   x_missing_skill: "without what it needs", x_pinned_to_another: "kept out by a pin", x_promised_to_another: "promised to another",
   x_on_the_way_elsewhere: "on the way elsewhere", x_no_way: "without a way to the door", x_cut_off: "without a way to the store",
   x_not_answering: "missed the last offers",
@@ -168,6 +168,7 @@ export default {
   ro_nobody: "Nobody yet, {vehicle}", ro_span: "{from} to {until}", ro_waits: "waits {time}", ro_name_one: "Who drives it", ro_nobody_yet: "nobody yet", ro_unplanned: "{n} on no route|{n} on no route", ro_full: "The hours and the room of those who could are full.", ro_nothing: "Nothing to plan on this day", ro_nothing_hint: "Deliveries with a time to come appear here as long as no driver has them. Choose another day.",
 
   su_title: "Suggestions", su_take: "Give it to {name}", su_accept: "Accept", su_dismiss: "Dismiss", su_at_store: "at the store in {time}", su_none: "Nobody could take it right now.", su_all_dismissed: "All suggestions are dismissed.", su_again: "Ask again",
+  planned_adds: "Planned ahead: it makes {name}'s route {time} of driving longer.", would_add: "{name}'s route would have grown by {time}",
   detour: "{name} was to take it between the stops on the way.", together: "On one trip with {n} other delivery.|On one trip with {n} other deliveries.",
 
   legend: "What the marks mean", legend_business: "In the colour of the business", legend_store: "store", legend_door: "door to deliver to",

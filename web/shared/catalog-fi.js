@@ -52,7 +52,7 @@ export default {
   t_delay: "myöhemmin kuin voisi", t_lateness: "lupauksen jälkeen", t_driver_time: "kuljettajan aika", t_empty_travel: "matka noutoon",
   t_dedicated_first: "omat ensin", t_fairness: "tasainen jako",
   x_busy: "ajossa", x_stale_position: "vaiti", x_other_business: "toisen yrityksen", x_wrong_pool: "pooli ei käytössä",
-  x_declined_before: "hylkäsi tai ei vastannut", x_too_far: "liian kaukana", x_off_shift: "vuoron lopussa",
+  x_declined_before: "hylkäsi tai ei vastannut", x_too_far: "liian kaukana", x_off_shift: "vuoron lopussa", x_kept_for_route: "varattu suunnitellulle reitille",
   x_missing_skill: "puuttuu tarvittava", x_pinned_to_another: "varattu toiselle", x_promised_to_another: "luvattu toiselle",
   x_on_the_way_elsewhere: "matkalla muualle", x_no_way: "ei tietä ovelle", x_cut_off: "ei tietä kauppaan",
   x_not_answering: "ei vastannut viime tarjouksiin",
@@ -166,6 +166,7 @@ export default {
   ro_nobody: "Ei vielä kukaan, {vehicle}", ro_span: "{from}–{until}", ro_waits: "odottaa {time}", ro_name_one: "Kuka ajaa", ro_nobody_yet: "ei vielä kukaan", ro_unplanned: "{n} ilman reittiä|{n} ilman reittiä", ro_full: "Sopivien kuljettajien tunnit ja tila ovat täynnä.", ro_nothing: "Tälle päivälle ei ole suunniteltavaa", ro_nothing_hint: "Tulevat toimitukset näkyvät täällä niin kauan kuin kenelläkään ei ole niitä. Valitse toinen päivä.",
 
   su_title: "Ehdotukset", su_take: "Anna kuljettajalle {name}", su_accept: "Hyväksy", su_dismiss: "Hylkää", su_at_store: "kaupalla {time} kuluttua", su_none: "Kukaan ei voi ottaa sitä juuri nyt.", su_all_dismissed: "Kaikki ehdotukset on hylätty.", su_again: "Kysy uudelleen",
+  planned_adds: "Suunniteltu etukäteen: pidentää kuljettajan {name} reittiä, ajoa {time} lisää.", would_add: "Kuljettajan {name} reitti olisi pidentynyt {time}",
   detour: "{name} ottaisi sen matkan varrelta, pysähdystensä välissä.", together: "Samalla matkalla {n} muu toimitus.|Samalla matkalla {n} muuta toimitusta.",
 
   legend: "Merkkien selitys", legend_business: "Yrityksen värissä", legend_store: "kauppa", legend_door: "ovi, jolle toimitetaan",

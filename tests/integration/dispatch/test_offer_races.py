@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from dispatch import offers, service
+from dispatch import offers, service, shifts
 from dispatch.service import NewDelivery, Place
 from kernel.db import AWAY, Connection, Database, Reason
 from kernel.errors import Problem
@@ -175,5 +175,26 @@ async def _settle(db: Database, delivery_ids: list[UUID]) -> None:
             if row["status"] == "canceled":
                 await offers.revoke_for(con, delivery_id, "canceled", NOW)
                 if row["driver_id"] is not None:
-                    await service.release_driver(con, row["driver_id"], NOW)
+                    await shifts.release_driver(con, row["driver_id"], NOW)
         await offers.expire_due(con, LATER)
+
+
+async def test_a_yes_counts_until_the_offer_is_closed_whatever_the_clock_says(db: Database, world: World) -> None:
+    """The clock is an hour ahead and nobody has noticed yet: a yes in time counts. Once it was closed none does."""
+    ahead, (first, second) = NOW + timedelta(hours=1), world.pool[:2]
+    async with db.platform_tx(Reason.ADMIN) as con:
+        await con.execute("UPDATE driver_profiles SET state = 'available'")
+    for driver, closed in ((first, False), (second, True)):
+        delivery_id = await make(db, world)
+        offer_id = (await send(db, world, [driver.id], [delivery_id]))[driver.id]
+        if closed:
+            await platform(db, lambda con: offers.expire_due(con, LATER))
+        said = ""
+        try:
+            async with db.driver_tx(driver.id) as con:
+                await offers.accept(con, driver_id=driver.id, offer_id=offer_id, now=ahead)
+        except Problem as problem:
+            said = problem.code
+        async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
+            status = await con.fetchval("SELECT status FROM deliveries WHERE id = $1", delivery_id)
+        assert (said, status) == (("offer_gone", "pending") if closed else ("", "assigned"))

@@ -43,6 +43,11 @@ async def planned(onward: Onward, token: str, body: dict[str, Any]) -> dict[str,
     return found
 
 
+async def decided(onward: Onward, token: str, delivery: str) -> tuple[list[Any], int]:
+    async with onward.http.get(f"/api/v1/dispatch/decisions/{delivery}", headers=onward.as_(token)) as reply:
+        return (await reply.json()).get("data", []), reply.status
+
+
 async def on_board(onward: Onward, token: str) -> dict[str, dict[str, Any]]:
     async with onward.http.get("/api/v1/dispatch/board", headers=onward.as_(token)) as reply:
         return {one["id"]: one for one in (await reply.json())["deliveries"]}
@@ -84,6 +89,13 @@ async def test_a_day_is_planned_committed_and_driven_in_the_planned_order(onward
     assert (await ask(onward, "POST", token, f"/plan/{plan['id']}/commit", json={}))[0] == 409
     board = await on_board(onward, token)
     assert {board[one["id"]]["pinned_driver_id"] for one in parcels[:3]} == {named(world.dedicated)}
+    for one in parcels[:3]:
+        ((why,), status) = await decided(onward, token, one["id"])
+        assert (status, why["outcome"], why["driver_name"], why["together"]) == (200, "planned", "Dora Dedicated", 3)
+        assert why["added_s"] >= 0
+        assert why["to_pickup_s"] is None
+    assert await decided(onward, token, parcels[3]["id"]) == ([], 200)
+    assert await decided(onward, world.verde.token, parcels[0]["id"]) == ([], 404)
 
     async with courier(onward, world.dedicated) as dora:
         await dora.goes_online(world.rosso.lat, world.rosso.lng)
@@ -126,6 +138,23 @@ async def test_a_route_nobody_comes_for_goes_to_the_engine(onward: Onward) -> No
         await _leaves_now(onward, minutes=-6)
         offer = await pia.is_offered()
         assert set(offer["deliveries"]) <= {one["id"] for one in parcels}
+
+
+async def test_who_is_kept_for_a_route_is_named_as_the_reason_why_nobody_comes(onward: Onward) -> None:
+    """Dora has to leave in four minutes: she can't take what is ready in ten, and the board says why."""
+    world, token = onward.world, onward.world.rosso.token
+    parcel = await made(onward, 1, ready_at=at(1), dropoff_until=at(90))
+    hands = {"driver_id": named(world.dedicated), "on_at": at(0), "off_at": at(180)}
+    plan = await planned(onward, token, {"drivers": [hands], "delivery_ids": [parcel["id"]]})
+    await ask(onward, "POST", token, f"/plan/{plan['id']}/commit", json={})
+    async with courier(onward, world.dedicated) as dora:
+        await _leaves_now(onward, minutes=6)
+        await dora.goes_online(world.rosso.lat, world.rosso.lng)
+        late = await made(onward, 2, ready_at=at(10))
+        why = {"code": "nobody_free", "counts": {"kept_for_route": 1}}
+        await eventually(
+            lambda: on_board(onward, token), lambda all_: all_[late["id"]]["unassigned_reason"] == why, "the reason"
+        )
 
 
 async def test_a_dispatcher_takes_a_delivery_out_of_a_planned_route(onward: Onward) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch.engine.bundles import make_bundles
-from dispatch.engine.candidates import Exclusion, eligible, exclusion
+from dispatch.engine.candidates import Exclusion, eligible, exclusion, on_the_way
 from dispatch.engine.columns import Market
 from dispatch.engine.cost import Pricer, Terms
 from dispatch.engine.explain import explain
@@ -296,13 +296,17 @@ def test_a_pin_wins_and_keeps_everybody_else_out() -> None:
 
 
 def test_skills_and_the_end_of_a_shift_keep_out_with_a_reason() -> None:
-    """A cold box, and no pickup after the shift."""
+    """A cold box, and no pickup after the shift, nor when a route that was planned ahead begins."""
     needy = job(0, 1, 2, needs=frozenset({"cold_box"}))
-    question = problem([driver(0, 1), driver(1, 1, skills=frozenset({"cold_box"}), off_s=-1)], [needy])
+    cold = frozenset({"cold_box"})
+    off, kept = (driver(n, 1, skills=cold, off_s=-1, kept_for_route=n == 2) for n in (1, 2))
+    question = problem([driver(0, 1), off, kept], [needy])
     plan = solve(question)
     assert plan.open_jobs == (0,)
     (why,) = explain(question, plan)
-    assert why.excluded == {"missing_skill": 1, "off_shift": 1}
+    assert why.excluded == {"missing_skill": 1, "off_shift": 1, "kept_for_route": 1}
+    assert [exclusion(question, {}, n, 0) for n in (1, 2)] == [None, None]
+    assert [on_the_way(question, who, needy, 0) for who in (off, kept)] == ["off_shift", "kept_for_route"]
 
 
 def test_a_driver_on_his_way_is_not_diverted_but_may_take_more_at_the_same_store() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dispatch.engine.legs import PlaneLegs
 from dispatch.engine.problem import NOWHERE, Driver, Job
+from dispatch.routing.explain import explain
 from dispatch.routing.problem import SERVICE_S, Planned, RoutingPlan, RoutingProblem, Shift
 from dispatch.routing.schedule import schedule
 from dispatch.routing.solve import solve
@@ -152,6 +153,23 @@ def test_own_drivers_go_before_the_pool() -> None:
     pool = hands(0, pool="shared_pool", business_priority={}, start=0)
     question = RoutingProblem((pool, hands(1, start=1)), (work(0, 0, 2),), line(0, 200, 500))
     assert [route.shift for route in solve(question, LIMIT_S).routes] == [1]
+
+
+def test_a_round_says_what_each_delivery_adds_and_what_it_would_add_to_others() -> None:
+    """One driver goes by the door anyway; another would have to go there, one has no time left, one may not."""
+    shop_and_doors = line(0, 600, 1_000, -500)
+    mine, busy = hands(0, start=0), hands(1, start=0, off_s=2_000)
+    idle, barred = hands(2, start=0, off_s=1_500), hands(3, start=0, business_priority={OTHER: 1})
+    question = RoutingProblem((mine, busy, idle, barred), (work(0, 0, 1), work(1, 0, 2), work(2, 0, 3)), shop_and_doors)
+    both = schedule(question, 0, [("pickup", 0), ("pickup", 1), ("dropoff", 0), ("dropoff", 1)])
+    back = schedule(question, 1, [("pickup", 2), ("dropoff", 2)])
+    plan = RoutingPlan((both, back), ())
+    why = {one.job: one for one in explain(question, plan)}
+    assert (why[0].chosen.shift, why[0].chosen.added_s, why[0].together) == (0, 0, (1,))
+    assert [(one.shift, one.added_s) for one in why[0].runners_up] == [(2, 1_200)]
+    assert why[0].excluded == {"other_business": 1, "busy": 1}
+    assert why[1].excluded == {"other_business": 1, "off_shift": 2}
+    assert why[0].chosen.terms.total < why[0].runners_up[0].terms.total
 
 
 def test_the_checker_finds_each_fault() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from dispatch.roll_call import OFF_AFTER, WOKEN_AFTER, RollCall
-from dispatch.service import SHIFT_GOES_ON
+from dispatch.shifts import SHIFT_GOES_ON
 from kernel.clock import JumpWatch, from_ms
 from kernel.ids import Kind, show
 from tests.support.people import Courier, Watcher, courier, create_delivery, watcher
