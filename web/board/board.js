@@ -9,7 +9,7 @@ import { Alerts } from "./alerts.js";
 import { Ghost, Tray, drag, dragOver, pressed } from "./drag.js";
 import { Draw } from "./draw.js";
 import { drawing, viewFrom } from "./filterbar.js";
-import { active, areas, clearFilters, matchesDriver, onShift } from "./filters.js";
+import { active, areas, clearFilters, filters, matchesDriver, onShift } from "./filters.js";
 import { Assigning, Results, Undo, askHere, chosen, tick, untick } from "./give.js";
 import { List } from "./list.js";
 import { Numbers } from "./numbers.js";
