@@ -54,7 +54,10 @@ ORDER BY o.placed_at
 
 
 class Peak(msgspec.Struct, frozen=True):
-    """What is played: for how long, how many couriers and orders, how fast; kitchens take between two times."""
+    """What is played: for how long, how many couriers and orders, how fast; kitchens take between two times.
+
+    `moves`: idle couriers are told where orders come from, and most go there.
+    """
 
     minutes: float
     drivers: int
@@ -62,6 +65,7 @@ class Peak(msgspec.Struct, frozen=True):
     seed: int
     speed: float
     preparation_s: tuple[int, int] = (480, 1_200)
+    moves: bool = False
 
 
 def run_city(settings: Settings, map_name: str | None, peak: Peak, *, seen: Seen) -> dict[str, Any]:
@@ -100,6 +104,9 @@ async def _play(settings: Settings, folder: Path, peak: Peak, pace: Pace, seen: 
         await installation.parts[Planner].warm_up()  # loading takes its time: on a fast clock, minutes of the peak
         plan = make_plan(load_map(folder), seed=peak.seed, couriers=peak.drivers, businesses=BUSINESSES)
         access = await seed_city(installation.db, plan)
+        if peak.moves:
+            async with installation.db.platform_tx(Reason.SEED) as con:
+                await con.execute("UPDATE operators SET policy = $1", {"moves": True})
         with tempfile.TemporaryDirectory() as scratch:
             result = Path(scratch) / "result.json"
             orders = Orders(
@@ -122,10 +129,12 @@ async def _play(settings: Settings, folder: Path, peak: Peak, pace: Pace, seen: 
         async with installation.db.platform_tx(Reason.ADMIN, readonly=True) as con:
             rows = await con.fetch(_ROWS)
             offers = await con.fetch("SELECT status, count(*) AS n FROM offers GROUP BY status ORDER BY status")
+            told = await con.fetchval("SELECT count(*) FROM driver_moves")
             pools = await con.fetch("SELECT pool, count(*) AS n FROM driver_profiles GROUP BY pool ORDER BY pool")
     drivers = {row["pool"]: row["n"] for row in pools}
     return {
         **figures(rows, {row["status"]: row["n"] for row in offers}, drivers, peak.minutes),
+        "moves_told": told,
         **_health(report, machine),
     }
 

@@ -2,7 +2,8 @@
 
 Every vehicle is a driver with a socket of its own; the times of its trace are moved so that it ends now. Faults are
 seeded. Each driver has one stop to go to, where the trace stands longest (or, never standing, half way): what its fence
-tells must be the same in both runs, each once.
+tells must be the same in both runs, each once. A teleport that comes when nothing of the ten minutes before it is known
+can't be told from the truth until the next fix: those are counted apart (`teleports_first`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,7 +37,7 @@ from onward.servers import with_servers
 from onward.simulator.plan import CityPlan, PlannedCourier
 from tracking.client import DriverClient
 from tracking.fences import TOLD_AS, Fences, NextStop
-from tracking.filters import DEFAULTS, FilterState, judge
+from tracking.filters import BELIEVED_MS_MAX, DEFAULTS, FilterState, judge
 from tracking.wire import WireFix
 
 DUPLICATES: Final = 0.20
@@ -53,6 +55,7 @@ STANDING_M: Final = 40.0
 DEADLINE_S: Final = 120.0
 LOOK_S: Final = 1.0
 COST_FIXES: Final = 20_000
+TOTALS: Final = ("lost", "teleports_shown", "fences_twice", "fences_differ")
 
 Told = Callable[[int], None]
 
@@ -67,6 +70,7 @@ class Trace:
     ahead_ms: int = 0
     injected: Counter[str] = field(default_factory=Counter)
     teleports: set[int] = field(default_factory=set)
+    """Those that contradict what came before them."""
 
 
 @dataclass(slots=True)
@@ -117,6 +121,9 @@ def with_faults(trace: Trace, chance: random.Random, *, clock_off: bool) -> Trac
     fixes = _tunnel(fixes, bad.injected)
     bad.fixes = _duplicated(fixes, chance, bad.injected)
     bad.injected["teleports"] = len(bad.teleports)
+    first = _first_of_all(bad)
+    bad.injected["teleports_first"] = len(first)
+    bad.teleports -= first
     bad.injected["clocks_off"] = int(clock_off)
     return bad
 
@@ -132,13 +139,16 @@ def _out_of_order(fixes: list[WireFix], chance: random.Random, injected: Counter
 
 def _tunnel(fixes: list[WireFix], injected: Counter[str]) -> list[WireFix]:
     """Hold back what was made in two minutes in the middle, until a few newer ones have come."""
-    begin_ms = fixes[len(fixes) // 2].t
-    held = [fix for fix in fixes if begin_ms <= fix.t < begin_ms + TUNNEL_MS]
-    others = [fix for fix in fixes if not begin_ms <= fix.t < begin_ms + TUNNEL_MS]
-    after = [number for number, fix in enumerate(others) if fix.t >= begin_ms + TUNNEL_MS][:TUNNEL_NEWER]
+    middle = len(fixes) // 2
+    begin_ms = fixes[middle].t
+    held: list[WireFix] = []
+    after: list[WireFix] = []
+    for fix in fixes[middle:]:
+        (held if begin_ms <= fix.t < begin_ms + TUNNEL_MS else after).append(fix)
+    newer = [number for number, fix in enumerate(after) if fix.t >= begin_ms + TUNNEL_MS][:TUNNEL_NEWER]
     injected["tunnels"] += 1
-    place = after[-1] + 1 if after else len(others)
-    return [*others[:place], *held, *others[place:]]
+    place = newer[-1] + 1 if newer else len(after)
+    return [*fixes[:middle], *after[:place], *held, *after[place:]]
 
 
 def _duplicated(fixes: list[WireFix], chance: random.Random, injected: Counter[str]) -> list[WireFix]:
@@ -148,6 +158,18 @@ def _duplicated(fixes: list[WireFix], chance: random.Random, injected: Counter[s
             injected["duplicates"] += 1
             places.append((number + chance.randint(0, 20) + 0.5, fix))
     return [fix for _, fix in sorted(places, key=lambda place: place[0])]
+
+
+def _first_of_all(trace: Trace) -> set[int]:
+    """Return the teleports that come when nothing true is known from the ten minutes before them."""
+    found: set[int] = set()
+    known: list[int] = []
+    for fix in trace.fixes:
+        if fix.t not in trace.teleports:
+            insort(known, fix.t)
+        elif bisect_left(known, fix.t) == bisect_left(known, fix.t - BELIEVED_MS_MAX):
+            found.add(fix.t)
+    return found
 
 
 async def play(installation: Installation, url: str, traces: list[Trace], seed: int, sent: Told) -> list[Outcome]:
@@ -310,7 +332,7 @@ async def both_runs(
     before = await play(installation, url, clean, seed, sent)
     after = await play(installation, url, bad, seed + 1, sent)
     rows = compare(clean, bad, before, after)
-    totals = {name: sum(row[name] for row in rows) for name in ("lost", "fences_twice", "fences_differ")}
+    totals = {name: sum(row[name] for row in rows) for name in TOTALS}
     return {"seed": seed, "files": rows, **totals, **costs(max((trace.fixes for trace in clean), key=len))}
 
 

@@ -27,6 +27,7 @@ from dispatch.engine.plan import Plan
 from dispatch.engine.problem import Problem, Weights
 from dispatch.engine.solve import solve
 from dispatch.whatif import day as whole
+from dispatch.whatif import given
 
 SHOP: Final = UUID(int=0)
 MINUTE: Final = 60
@@ -126,7 +127,7 @@ class Day:
         self.cpu_ms: list[float] = []
         self._day = whole.Day(
             tuple(
-                whole.Delivery(
+                given.Delivery(
                     id=UUID(int=o.number),
                     business_id=SHOP,
                     pickup=restaurant[o.restaurant],
@@ -139,11 +140,11 @@ class Day:
                 for o in instance.orders
             ),
             tuple(
-                whole.Shift(driver_id=UUID(int=n), place=first_start + n, on_s=c.on * MINUTE, off_s=c.off * MINUTE)
+                given.Shift(driver_id=UUID(int=n), place=first_start + n, on_s=c.on * MINUTE, off_s=c.off * MINUTE)
                 for n, c in enumerate(instance.couriers)
             ),
             PlaneLegs(np.array(points, np.float64), instance.meters_per_minute / MINUTE, MINUTE),
-            whole.Rules(
+            given.Rules(
                 epoch_s=MINUTE,
                 early_s=EARLY_S,
                 keeps=False,

@@ -18,8 +18,7 @@ NOTICE: Final = "store_closed"
 
 
 async def on_store_closed(con: Connection, closed: Event) -> None:
-    """Take back what was offered, and mark the stops of drivers on the way."""
-    await _mark_stops(con, closed, NOTICE)
+    """Take back what was offered, and mark the stops of drivers on the way, in the order of locks (`offers`)."""
     offered = await con.fetch(
         "SELECT id FROM deliveries WHERE business_id = $1 AND store_id = $2 AND status = 'offered' ORDER BY id",
         closed.business_id,
@@ -27,6 +26,7 @@ async def on_store_closed(con: Connection, closed: Event) -> None:
     )
     for row in offered:
         await offers.revoke_for(con, row["id"], NOTICE, closed.created_at)
+    await _mark_stops(con, closed, NOTICE)
 
 
 async def on_store_opened(con: Connection, opened: Event) -> None:

@@ -13,14 +13,22 @@ from uuid import UUID
 
 import msgspec
 
-from dispatch import messages, offers, service, shifts
+from dispatch import messages, moves, offers, service, shifts
 from kernel import ids
 from kernel.access import Principal
 from kernel.clock import Clock, from_ms
 from kernel.db import UNKEEPABLE, Connection, Database, Record, one
 from kernel.errors import CODES, Problem
 from kernel.ids import Kind, show
-from tracking.wire import AvailabilityAction, DriverAction, MessageAction, OfferReply, ProofRef, StatusAction
+from tracking.wire import (
+    AvailabilityAction,
+    DriverAction,
+    MessageAction,
+    MoveDecline,
+    OfferReply,
+    ProofRef,
+    StatusAction,
+)
 
 DEVICE_TIME_BACK_MAX: Final = timedelta(hours=24)
 DONE: Final = "done"
@@ -56,6 +64,7 @@ class Desk:
             notices = await _notices(con, driver_id, now)
             if silent_since is not None:
                 notices.append({"code": WAS_SILENT, "since": silent_since, "at": now})
+            move = await moves.open_for(con, driver_id)
             written = await messages.for_driver(con, driver_id, last_event)
         state = {
             "driver": {
@@ -67,6 +76,7 @@ class Desk:
             "offers": open_offers,
             "route": {"version": version, "stops": stops},
             "notices": notices,
+            "move": move,
             "messages": written,
         }
         plain: dict[str, Any] = msgspec.to_builtins(state)
@@ -166,6 +176,10 @@ async def _availability(
     await shifts.set_availability(con, driver_id=driver_id, asked=action.state, at=now)
 
 
+async def _move_decline(con: Connection, driver_id: UUID, action: MoveDecline, at: datetime, now: datetime) -> None:
+    await moves.decline(con, driver_id, ids.parse(Kind.MOVE, action.move_id), now)
+
+
 async def _message(con: Connection, driver_id: UUID, action: MessageAction, at: datetime, now: datetime) -> None:
     delivery_id = ids.parse(Kind.DELIVERY, action.delivery_id)
     await messages.write(
@@ -185,6 +199,7 @@ _ACTIONS: Final[dict[type[Any], Callable[[Connection, UUID, Any, datetime, datet
     StatusAction: _status,
     ProofRef: _proof_ref,
     AvailabilityAction: _availability,
+    MoveDecline: _move_decline,
     MessageAction: _message,
 }
 

@@ -29,6 +29,7 @@ from tracking.live import LivePositions
 CHANGE_MIN_S: Final = 120
 CHANGE_SHARE: Final = 0.2
 ARRIVED: Final = {StopKind.PICKUP: "arrived_at_pickup", StopKind.DROPOFF: "arrived_at_dropoff"}
+RIDING: Final = {StopKind.PICKUP: "en_route_to_pickup", StopKind.DROPOFF: "en_route_to_dropoff"}
 UNDER_WAY: Final = BEFORE_PICKUP | {DeliveryStatus.PICKED_UP, DeliveryStatus.EN_ROUTE_TO_DROPOFF}
 """While a delivery is one of these its arrival is to come: it may be noted, and told that it is late."""
 LEARNED: Final = "+learned"
@@ -94,11 +95,13 @@ class EtaKeeper:
                 by_driver.setdefault(row["driver_id"], []).append(row)
         routes = {driver_id: _stops(own) for driver_id, own in by_driver.items()}
         ways: list[tuple[Point, Point, Vehicle]] = []
+        riding: list[bool] = []
         for driver_id, stops in routes.items():
             here = Point(seen[driver_id].lat, seen[driver_id].lng)
-            for row, kind in stops:
+            for number, (row, kind) in enumerate(stops):
                 there = _place(row, kind)
                 ways.append((here, there, Vehicle(row["vehicle"])))
+                riding.append(not number and row["status"] == RIDING[kind])
                 here = there
         try:
             times = await self._planner.leg_seconds(ways)
@@ -107,8 +110,10 @@ class EtaKeeper:
         now = self._clock.now()
         local = model.local(now)
         rides = iter(
-            0 if here == there else model.learned.ride_s(times.source, vehicle, local, provider_s)
-            for (here, there, vehicle), provider_s in zip(ways, times.seconds, strict=True)
+            0
+            if here == there
+            else (model.learned.left_s if under_way else model.learned.ride_s)(times.source, vehicle, local, provider_s)
+            for (here, there, vehicle), under_way, provider_s in zip(ways, riding, times.seconds, strict=True)
         )
         told: list[Told] = []
         noted: list[Prediction] = []

@@ -20,7 +20,7 @@ import numpy as np
 
 from dispatch.rides import RIDE_MIN_S, Ridden, Rides, key
 from geo.eta import Spread
-from geo.travel import UNREACHABLE_S, Vehicle
+from geo.travel import CROW_FLIES, UNREACHABLE_S, Vehicle
 
 HAND_OVER_S: Final = 60
 """What a hand-over takes where none was seen."""
@@ -37,6 +37,8 @@ FACTOR_MAX: Final = 3.0
 ENOUGH_RIDES: Final = 30
 """With fewer of a vehicle the dispatcher believes the provider: who is chosen must not hang on a few odd rides."""
 HOUR_S: Final = 3_600
+USED_UP_S: Final = 240.0
+"""Of what a ride takes beside its way, a share of 1/e is left by when this long a way is still to go."""
 
 _FORGET: Final = 1 - 0.5 ** (1 / HALF_LIFE_CASES)
 _FADE: Final = 0.5 ** (1 / LINE_HALF_LIFE_RIDES)
@@ -176,6 +178,18 @@ class Learned(msgspec.Struct, frozen=True):
         """Return how long a ride takes at a local time, from the provider's seconds."""
         travel = self.travel.get(key(source, vehicle))
         return provider_s if travel is None else travel.seconds(provider_s, hour_of_week(at))
+
+    def left_s(self, source: str, vehicle: Vehicle, at: datetime, provider_s: int) -> int:
+        """Return how long the rest of a ride under way takes, from the provider's seconds for that rest.
+
+        What a ride takes beside its way (setting off, lights, the door) was used up in part, and all of it at the end.
+        """
+        whole_s = self.ride_s(source, vehicle, at, provider_s)
+        if provider_s in {0, UNREACHABLE_S}:
+            return whole_s
+        start_s = round(CROW_FLIES[vehicle][0])
+        beside_s = self.ride_s(source, vehicle, at, start_s)
+        return max(0, round(whole_s - beside_s * math.exp(-max(0, provider_s - start_s) / USED_UP_S)))
 
     def rides(self, at: datetime) -> Rides:
         """Return the lines of rides at a local time, of providers and vehicles of which enough were seen."""

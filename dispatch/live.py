@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from dispatch import alerts
+import msgspec
+
+from dispatch import alerts, moves
 from dispatch.delivery import BEFORE_PICKUP
 from dispatch.desk import route_of
 from dispatch.shown import store_object
@@ -24,7 +26,7 @@ from tracking.fences import Fences, NextStop
 from tracking.ports import WakeUp
 from tracking.push import DriverPush
 from tracking.recovery import Facts
-from tracking.wire import DriverMessage, Offer, OfferGone, Route
+from tracking.wire import DriverMessage, Move, Offer, OfferGone, Route, Shift
 
 
 class LiveFacts:
@@ -55,9 +57,13 @@ class LiveFacts:
             await self._tell_boards_of_driver(con, event.operator_id, event.driver_id, {event.business_id})
 
     async def on_driver(self, con: Connection, event: Event) -> None:
-        """A driver came, left, or has other work: show him where he may be seen."""
+        """A driver came, left, or has other work: show him where he may be seen, and tell his phone."""
         assert event.driver_id is not None
         await self._tell_boards_of_driver(con, event.operator_id, event.driver_id, set())
+        row = await con.fetchrow("SELECT state, silent_since FROM driver_profiles WHERE id = $1", event.driver_id)
+        if row is not None:
+            since = row["silent_since"]
+            await self._push.push(event.driver_id, Shift(row["state"], since and msgspec.to_builtins(since)))
 
     async def on_offer(self, con: Connection, event: Event) -> None:
         """An offer was sent or closed: tell the driver's phone, and have it woken for one that it can't hear."""
@@ -72,6 +78,11 @@ class LiveFacts:
         """Somebody wrote about a delivery: tell the driver's phone, unless it was he."""
         if event.driver_id is not None and event.data["sender"] != "driver":
             await self._push.push(event.driver_id, DriverMessage(**event.data))
+
+    async def on_move(self, con: Connection, event: Event) -> None:
+        """An idle driver was told where work comes from, or that is over: tell his phones what holds now."""
+        if event.driver_id is not None:
+            await self._push.push(event.driver_id, Move(await moves.open_for(con, event.driver_id)))
 
     async def on_route(self, con: Connection, event: Event) -> None:
         """A driver's stops changed: send him his whole route and set the fence of his next stop."""

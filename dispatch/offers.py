@@ -1,6 +1,7 @@
 """Offers: sent by the dispatcher's plan, answered by one driver, closed exactly once.
 
-Locks are always taken in one order, offer before delivery before driver: races end in an answer, not in a deadlock.
+Locks are always taken in one order, offer before delivery before stops (by their ids) before driver: races end in an
+answer, not in a deadlock.
 """
 
 from __future__ import annotations
@@ -150,12 +151,13 @@ async def _check_joined(con: Connection, driver_id: UUID, joined: list[UUID]) ->
 
 async def _put_on_route(con: Connection, driver_id: UUID, stops: list[tuple[str, UUID]], new: list[UUID]) -> None:
     """Put stops (kind, delivery) in this order, after others the driver has; served ones stay where they were."""
-    last = await con.fetchval(
-        """SELECT coalesce(max(route_position), 0) FROM stops
-           WHERE driver_id = $1 AND done_at IS NULL AND delivery_id <> ALL($2)""",
+    his = await con.fetch(
+        """SELECT delivery_id, route_position FROM stops WHERE driver_id = $1 AND done_at IS NULL
+           ORDER BY id FOR UPDATE""",
         driver_id,
-        [delivery_id for _, delivery_id in stops],
     )
+    moved = {delivery_id for _, delivery_id in stops}
+    last = max((row["route_position"] or 0 for row in his if row["delivery_id"] not in moved), default=0)
     for position, (kind, delivery_id) in enumerate(stops, last + 1):
         await con.execute(
             """UPDATE stops SET driver_id = $3, route_position = $4

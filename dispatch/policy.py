@@ -7,6 +7,7 @@ several businesses (vehicles, the price of their time, fairness) is the operator
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -25,6 +26,7 @@ Asked = Annotated[int, Meta(ge=2, le=4)]
 OfferTtl = Annotated[int, Meta(ge=10, le=300)]
 Cooldown = Annotated[int, Meta(ge=0, le=86_400)]
 Capacity = Annotated[int, Meta(ge=1, le=100)]
+MovesEvery = Annotated[int, Meta(ge=300, le=14_400)]
 Reach = Annotated[int, Meta(ge=200, le=50_000)]
 
 
@@ -54,7 +56,8 @@ VEHICLES: Final[Mapping[Vehicle, VehicleLimits]] = {
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole policy. `offer_to_count` drivers are asked at once in the mode `offer_to_several`.
 
-    `several_stores` lets a driver pick up elsewhere with a delivery of this business in hand.
+    `several_stores` lets a driver pick up elsewhere with a delivery of this business in hand. `moves` tells
+    idle drivers where work comes from, each at most every `moves_every_s`.
     """
 
     mode: Mode = Mode.AUTOMATIC
@@ -64,6 +67,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stack_max: Stack = 2
     several_stores: bool = False
     uses_shared_pool: bool = True
+    moves: bool = False
+    moves_every_s: MovesEvery = 1_200
     weights: Weights = Weights()
     vehicles: dict[Vehicle, VehicleLimits] = msgspec.field(default_factory=lambda: dict(VEHICLES))
 
@@ -97,6 +102,8 @@ class PolicyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stack_max: Stack | UnsetType | None = UNSET
     several_stores: bool | UnsetType | None = UNSET
     uses_shared_pool: bool | UnsetType | None = UNSET
+    moves: bool | UnsetType | None = UNSET
+    moves_every_s: MovesEvery | UnsetType | None = UNSET
     weights: WeightsChange | UnsetType | None = UNSET
     vehicles: dict[Vehicle, VehicleChange | None] | UnsetType | None = UNSET
 
@@ -138,6 +145,9 @@ def check_business(change: PolicyChange) -> None:
     """Raise `validation_failed` when a business' change names what is its operator's to set."""
     if change.vehicles is not UNSET:
         raise invalid("vehicles", "Vehicles are your operator's to set: drivers work for several businesses.")
+    for name in ("moves", "moves_every_s"):
+        if getattr(change, name) is not UNSET:
+            raise invalid(name, "Where idle drivers wait is your operator's to set: they work for several businesses.")
     for name in msgspec.to_builtins(change).get("weights") or {}:
         if name not in OF_A_BUSINESS:
             raise invalid(f"weights.{name}", "This weight is your operator's to set; delay and lateness are yours.")
@@ -160,13 +170,29 @@ class Policies(msgspec.Struct, frozen=True):
         return {business_id: weights for business_id, weights in found.items() if weights != usual}
 
 
-async def load(con: Connection, operator_id: UUID) -> Policies:
-    """Return an operator's policies: two queries, however many businesses there are. Platform path."""
+_SINCE: Final = """
+SELECT DISTINCT ON (business_id) business_id, detail->'before' AS before FROM audit_log
+WHERE operator_id = $1 AND action = 'policy.changed' AND created_at > $2 ORDER BY business_id, created_at, id
+"""
+
+
+async def load(con: Connection, operator_id: UUID, *, as_of: datetime | None = None) -> Policies:
+    """Return an operator's policies: a few queries, however many businesses there are. Platform path.
+
+    With `as_of` they are as they were then: what was changed since is, in the audit log, what it was before.
+    """
     kept = await con.fetchval("SELECT policy FROM operators WHERE id = $1", operator_id)
-    own = await con.fetch(
+    rows = await con.fetch(
         "SELECT id, policy FROM businesses WHERE operator_id = $1 AND policy <> '{}'::jsonb", operator_id
     )
-    return Policies(policy_of(kept), {row["id"]: policy_of(kept, row["policy"]) for row in own})
+    own: dict[UUID, Kept] = {row["id"]: row["policy"] for row in rows}
+    if as_of is not None:
+        for row in await con.fetch(_SINCE, operator_id, as_of):
+            if row["business_id"] is None:
+                kept = row["before"]
+            else:
+                own[row["business_id"]] = row["before"]
+    return Policies(policy_of(kept), {business_id: policy_of(kept, fields) for business_id, fields in own.items()})
 
 
 async def load_one(con: Connection, business_id: UUID) -> Policy:

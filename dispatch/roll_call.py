@@ -11,9 +11,11 @@ from typing import Final
 from uuid import UUID
 
 from dispatch import shifts
+from kernel import keys
 from kernel.clock import Clock, JumpWatch, from_ms, to_ms
 from kernel.db import Database, Reason, Record
 from kernel.log import get_logger
+from kernel.redis import Redis
 from tracking.fix import Position
 from tracking.live import LivePositions
 from tracking.ports import WakeUp
@@ -21,6 +23,7 @@ from tracking.presence import Ears
 
 WOKEN_AFTER: Final = timedelta(minutes=2)
 OFF_AFTER: Final = timedelta(minutes=5)
+WOKEN_KEPT_S: Final = 3_600
 
 _ON_THE_ROLL: Final = """
 SELECT id, state_since, silent_since FROM driver_profiles
@@ -34,14 +37,21 @@ class RollCall:
     """Calls every operator's drivers who have no work."""
 
     def __init__(
-        self, db: Database, live: LivePositions, wake_up: WakeUp, clock: Clock, *, jumps: JumpWatch | None = None
+        self,
+        db: Database,
+        redis: Redis,
+        live: LivePositions,
+        wake_up: WakeUp,
+        clock: Clock,
+        *,
+        jumps: JumpWatch | None = None,
     ) -> None:
         self._db = db
+        self._redis = redis
         self._live = live
         self._wake_up = wake_up
         self._clock = clock
         self._ears = Ears(clock, jumps)
-        self._woken: dict[UUID, datetime] = {}
         self._fixes: dict[UUID, int] = {}
         """When each silenced driver's newest fix came, as last seen: a new one differs, also once the clock was set."""
 
@@ -50,7 +60,7 @@ class RollCall:
         now = self._ears.listen()
         async with self._db.platform_tx(Reason.DRIVER_PRESENCE, readonly=True) as con:
             operators = [row["id"] for row in await con.fetch("SELECT id FROM operators ORDER BY id")]
-        quiet: set[UUID] = set()
+        silenced: set[UUID] = set()
         fresh_ms = range(to_ms(now - WOKEN_AFTER), to_ms(now))
         for operator_id in operators:
             async with self._db.platform_tx(Reason.DRIVER_PRESENCE, readonly=True) as con:
@@ -59,23 +69,22 @@ class RollCall:
             for row in rows:
                 position = seen.get(row["id"])
                 if row["silent_since"] is not None:
-                    await self._look_for(row, position)
-                    quiet.add(row["id"])
+                    await self._look_for(row, position, now)
+                    silenced.add(row["id"])
                 elif position is not None and position.received_ms in fresh_ms:
                     continue  # as with nearly everybody
                 elif now - (heard_at := self._ears.heard_at(now, position, row["state_since"])) > WOKEN_AFTER:
-                    await self._call(row, heard_at, now)
-                    quiet.add(row["id"])
-        for known in (self._woken, self._fixes):
-            for driver_id in known.keys() - quiet:
-                del known[driver_id]
+                    await self._call(row, position, heard_at, now)
+        for driver_id in self._fixes.keys() - silenced:
+            del self._fixes[driver_id]
         self._ears.listened()
 
-    async def _call(self, row: Record, heard_at: datetime, now: datetime) -> None:
-        """Wake a driver who is quiet, once each time; take off who stays so."""
+    async def _call(self, row: Record, position: Position | None, heard_at: datetime, now: datetime) -> None:
+        """Wake a driver who is quiet, once each time, whoever leads; take off who stays so."""
         driver_id = row["id"]
-        if self._woken.get(driver_id) != heard_at:
-            self._woken[driver_id] = heard_at
+        spoke_ms = max(to_ms(row["state_since"]), 0 if position is None else position.received_ms)
+        woken = await self._redis.set(keys.woken(driver_id), spoke_ms, ex=WOKEN_KEPT_S, get=True)
+        if woken != str(spoke_ms).encode():
             await self._wake_up.wake(driver_id, "silent")
         if now - heard_at > OFF_AFTER:
             async with self._db.platform_tx(Reason.DRIVER_PRESENCE) as con:
@@ -85,12 +94,11 @@ class RollCall:
             if gone:
                 log.info("driver_silent", driver=driver_id.hex, heard_at=heard_at.isoformat())
 
-    async def _look_for(self, row: Record, position: Position | None) -> None:
-        """Bring a silenced driver back when a fix has come since."""
-        if position is None:
-            return
-        fix_ms = position.received_ms
+    async def _look_for(self, row: Record, position: Position | None, now: datetime) -> None:
+        """Bring a silenced driver back when a fix has come since; after too long he is one who left himself."""
+        fix_ms = 0 if position is None else position.received_ms
         known_ms = self._fixes.setdefault(row["id"], fix_ms)
-        if fix_ms != known_ms or from_ms(fix_ms) > row["silent_since"]:
+        spoke = position is not None and (fix_ms != known_ms or from_ms(fix_ms) > row["silent_since"])
+        if spoke or now - row["silent_since"] > shifts.BACK_WITHIN:
             async with self._db.platform_tx(Reason.DRIVER_PRESENCE) as con:
                 await shifts.come_back(con, row["id"], self._clock.now())

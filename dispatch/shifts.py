@@ -20,6 +20,10 @@ from kernel.outbox import emit
 SHIFT_GOES_ON: Final = timedelta(minutes=30)
 """A shorter silence does not end a shift."""
 
+BACK_WITHIN: Final = timedelta(hours=2)
+"""Who was silent for longer comes to work himself: his phone may have been switched on for something else."""
+
+_LEFT_HIMSELF: Final = "UPDATE driver_profiles SET silent_since = NULL WHERE id = $1"
 _OPEN_AGAIN: Final = """
 UPDATE driver_shifts SET ended_at = NULL
 WHERE driver_id = $1 AND started_at = (SELECT max(started_at) FROM driver_shifts WHERE driver_id = $1)
@@ -48,11 +52,16 @@ async def fall_silent(con: Connection, *, driver_id: UUID, since: datetime, hear
 
 
 async def come_back(con: Connection, driver_id: UUID, at: datetime) -> datetime | None:
-    """A driver's phone is heard again: back to work if he was taken off for silence; return since when that was."""
+    """A driver's phone is heard again: back to work if he was taken off for silence and not too long ago; return since
+    when that was.
+    """
     row = await _lock_driver(con, driver_id)
     silent_since: datetime | None = row["silent_since"]
-    if silent_since is not None:
+    if silent_since is not None and at - silent_since <= BACK_WITHIN:
         await _happens(con, row, DriverEvent.COME_BACK, at)
+    elif silent_since is not None:
+        await con.execute(_LEFT_HIMSELF, driver_id)
+        await _tell_state(con, row, row["state"], at)
     return silent_since
 
 
@@ -91,7 +100,7 @@ async def _happens(
     driver_id = row["id"]
     state = DRIVER.next(DriverState(row["state"]), happened)
     if state == row["state"] and row["silent_since"] is not None:  # he leaves himself: nobody brings him back
-        await con.execute("UPDATE driver_profiles SET silent_since = NULL WHERE id = $1", driver_id)
+        await con.execute(_LEFT_HIMSELF, driver_id)
     if state != row["state"]:
         await con.execute(
             "UPDATE driver_profiles SET state = $2, state_since = $3, silent_since = $4 WHERE id = $1",
@@ -101,23 +110,28 @@ async def _happens(
             silent_since,
         )
         await _keep_shift(con, row, state, silent_since or at)
-        await emit(
-            con,
-            event(
-                EventType.DRIVER_STATE_CHANGED,
-                at=at,
-                operator_id=row["operator_id"],
-                driver_id=driver_id,
-                subject=driver_id,
-                data={
-                    "id": show(Kind.DRIVER, driver_id),
-                    "state": state.value,
-                    "previous": row["state"],
-                    "silent_since": silent_since,
-                },
-            ),
-        )
+        await _tell_state(con, row, state.value, at, silent_since)
     return state.value
+
+
+async def _tell_state(
+    con: Connection, row: Record, state: str, at: datetime, silent_since: datetime | None = None
+) -> None:
+    data = {
+        "id": show(Kind.DRIVER, row["id"]),
+        "state": state,
+        "previous": row["state"],
+        "silent_since": silent_since,
+    }
+    changed = event(
+        EventType.DRIVER_STATE_CHANGED,
+        at=at,
+        operator_id=row["operator_id"],
+        driver_id=row["id"],
+        subject=row["id"],
+        data=data,
+    )
+    await emit(con, changed)
 
 
 async def _keep_shift(con: Connection, row: Record, state: DriverState, at: datetime) -> None:

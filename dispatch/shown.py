@@ -119,6 +119,7 @@ def driver_object(row: Record, seen: Position | None) -> dict[str, Any]:
         "state": row["state"],
         "position": _position(seen),
         "delivery_ids": [show(Kind.DELIVERY, delivery_id) for delivery_id in row["delivery_ids"]],
+        "move": row["move"],
     }
 
 

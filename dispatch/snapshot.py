@@ -157,6 +157,19 @@ async def about_one(
     return msgspec.structs.replace(question, jobs=(free,))
 
 
+async def about_all(db: Database, live: LivePositions, models: Models, operator_id: UUID, now: datetime) -> Question:
+    """Return what a tick would ask, of all drivers on shift, near the work or not. Platform path."""
+    async with db.platform_tx(Reason.DRIVER_MOVES, readonly=True) as con:
+        policies = await policy.load(con, operator_id)
+        asked = (operator_id, now, policies.operator.decline_cooldown_s)
+        until = now + timedelta(seconds=LEAD_S)
+        waiting = await con.fetch(_JOBS, *asked, until, policies.operator.mode.value, JOBS_MAX)
+        jobs, _ = await zones.without_paused(con, operator_id, waiting, now)
+        drivers = await _on_shift(con, operator_id, policies, now)
+        model = await models.of(con, operator_id)
+    return await _question(live, operator_id, jobs, [], drivers, policies, model, now, everybody=True)
+
+
 async def _on_shift(con: Connection, operator_id: UUID, policies: Policies, now: datetime) -> list[Record]:
     return await con.fetch(
         _DRIVERS,
@@ -177,13 +190,15 @@ async def _question(
     policies: Policies,
     model: Model,
     now: datetime,
+    *,
+    everybody: bool = False,
 ) -> Question:
     pickups = [Point(row["p_lat"], row["p_lng"]) for row in jobs]
     asked = [row for row in drivers if row["has_offer"]]
     able = [row for row in drivers if not row["has_offer"] and row["missed"] < MISSED_MAX]
     found = await live.nearest(operator_id, pickups, count=NEAREST_COUNT + len(asked), now_ms=to_ms(now))
     near = {driver for place in found for driver, _ in place} | {row["pinned_driver_id"] for row in jobs}
-    wanted = [row for row in able if row["id"] in near or row["pool"] == "dedicated"] or able
+    wanted = [row for row in able if everybody or row["id"] in near or row["pool"] == "dedicated"] or able
     seen = await live.positions(operator_id, [row["id"] for row in wanted])
     oldest_ms = to_ms(now) - STALE_AFTER_MS
     fresh = [row for row in wanted if row["id"] in seen and seen[row["id"]].t_ms >= oldest_ms]

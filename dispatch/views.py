@@ -60,7 +60,9 @@ _DRIVERS: Final = """
 SELECT dr.id, dr.name, dr.vehicle, dr.pool, dr.state,
        ARRAY(SELECT a.business_id FROM driver_business_assignments a WHERE a.driver_id = dr.id) AS business_ids,
        ARRAY(SELECT d.id FROM deliveries d
-             WHERE d.driver_id = dr.id AND d.status = ANY($1) ORDER BY d.id) AS delivery_ids
+             WHERE d.driver_id = dr.id AND d.status = ANY($1) ORDER BY d.id) AS delivery_ids,
+       (SELECT jsonb_build_object('name', m.name, 'lat', m.lat, 'lng', m.lng, 'saves_s', m.saves_s) FROM driver_moves m
+        WHERE m.driver_id = dr.id AND m.ended_at IS NULL AND dr.state = 'available') AS move
 FROM driver_profiles dr
 """
 

@@ -18,21 +18,31 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from dispatch import policy
-from dispatch.whatif.past import PastDay, PastDelivery, PastShift
+from dispatch.eta_lessons import drivings, stop_lessons
+from dispatch.eta_models import Model, Models
+from dispatch.learning import HandOver, StopKind
+from dispatch.whatif.given import Pin, Refusal
+from dispatch.whatif.past import Lived, PastDay, PastDelivery, PastShift
+from dispatch.worker import STOP_SERVICE_S
+from dispatch.zones import hit_by
 from geo.point import Point
 from geo.travel import Vehicle
 from kernel.db import Connection, Database, Reason, Record, one
 from kernel.errors import Problem, invalid
+from kernel.ids import Kind, parse, show
 
 DAYS_SHOWN: Final = 60
 POSITION_BEFORE_S: Final = 600
 """A driver's first position of a shift is looked for from so long before it."""
 SHIFT_MAX_H: Final = 24
+FEW: Final = 3
+"""What is usual counts as much as so many cases of the day itself."""
 NOT_PLAYED: Final = ("canceled",)
 ENDED: Final = ("delivered", "failed", "returned", "returning")
 
 _DELIVERIES: Final = """
-SELECT d.id, d.business_id, d.status, d.created_at, d.ready_at, d.promised_at, d.uses_shared_pool, d.driver_id,
+SELECT d.id, d.business_id, d.store_id, d.status, d.created_at, d.ready_at, d.was_ready_at, d.promised_at,
+       d.pickup_until, d.dropoff_from, d.uses_shared_pool, d.driver_id,
        d.driver_pay_minor + d.tip_minor AS pay_minor, d.currency, d.assigned_at, d.picked_up_at, d.finished_at,
        d.distance_m, d.needs, d.size, b.name AS business_name,
        p.lat AS p_lat, p.lng AS p_lng, q.lat AS q_lat, q.lng AS q_lng
@@ -69,6 +79,46 @@ CROSS JOIN LATERAL (SELECT lat, lng FROM driver_locations l
   WHERE l.driver_id = w.driver_id AND l.recorded_at >= w.from_at AND l.recorded_at < w.to_at
     AND l.verdict NOT IN ('jump', 'accuracy')
   ORDER BY l.recorded_at LIMIT 1) l
+"""
+
+
+_REFUSALS: Final = """
+SELECT od.delivery_id, o.driver_id, o.status, o.answered_at - o.sent_at AS after
+FROM offers o JOIN offer_deliveries od ON od.offer_id = o.id
+WHERE od.delivery_id = ANY($1) AND o.status IN ('declined', 'expired') ORDER BY o.sent_at, o.id
+"""
+
+_ANSWER_S: Final = """
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM o.answered_at - o.sent_at))
+FROM offers o JOIN offer_deliveries od ON od.offer_id = o.id
+WHERE od.delivery_id = ANY($1) AND o.status = 'accepted'
+"""
+
+_PINS: Final = """
+SELECT detail->>'delivery_id' AS delivery, detail->>'driver_id' AS driver, created_at FROM audit_log
+WHERE operator_id = $1 AND action = 'delivery.reassigned' AND created_at BETWEEN $2 AND $3
+  AND detail->>'delivery_id' = ANY($4)
+ORDER BY created_at, id
+"""
+
+_PAUSES: Final = """
+SELECT business_id, area, created_at, least(until, ended_at, $3) AS over_at FROM paused_zones
+WHERE operator_id = $1 AND created_at < $3 AND least(until, ended_at, $3) > $2 ORDER BY created_at, id
+"""
+
+_STOPS: Final = """
+SELECT d.business_id, d.store_id, d.driver_id, d.assigned_at, d.ready_at, d.was_ready_at, dr.vehicle, o.time_zone,
+       stop.kind, stop.arrived_at, stop.done_at, stop.lat, stop.lng,
+       before.done_at AS before_at, before.lat AS before_lat, before.lng AS before_lng
+FROM deliveries d
+JOIN operators o ON o.id = d.operator_id
+JOIN driver_profiles dr ON dr.id = d.driver_id
+JOIN stops stop ON stop.business_id = d.business_id AND stop.delivery_id = d.id
+LEFT JOIN LATERAL (
+  SELECT s.done_at, s.lat, s.lng FROM stops s
+  WHERE s.driver_id = d.driver_id AND s.done_at < stop.arrived_at ORDER BY s.done_at DESC LIMIT 1) before ON true
+WHERE d.id = ANY($1) AND d.status = 'delivered'
+ORDER BY d.finished_at, d.id, stop.kind DESC
 """
 
 
@@ -117,7 +167,7 @@ async def read_day(
     following = day + timedelta(days=1)
     ends_at = datetime(following.year, following.month, following.day, tzinfo=zone).astimezone(UTC)
     async with db.platform_tx(Reason.WHAT_IF, readonly=True) as con:
-        policies = await policy.load(con, operator_id)
+        policies = await policy.load(con, operator_id, as_of=ends_at)
     async with _looking(db, business_id) as con:
         rows = await con.fetch(_DELIVERIES, operator_id, starts_at, ends_at, deliveries_max + 1)
     if len(rows) > deliveries_max:
@@ -129,6 +179,10 @@ async def read_day(
     left_out = Counter("canceled" if row["status"] in NOT_PLAYED else "under_way" for row in rows if row not in played)
     if len(currencies := sorted({row["currency"] for row in played})) > 1:
         raise invalid("business_id", f"This day is paid in {' and '.join(currencies)}: replay one business at a time.")
+    async with db.platform_tx(Reason.WHAT_IF, readonly=True) as con:
+        hands = await _hands(con, operator_id, played, starts_at, ends_at)
+        lived = await _lived(con, played)
+        model = await Models().of(con, operator_id)
     return PastDay(
         date=day.isoformat(),
         time_zone=zone.key,
@@ -136,10 +190,11 @@ async def read_day(
         currency=currencies[0] if currencies else "",
         businesses={row["business_id"]: row["business_name"] for row in played},
         policies=policies,
-        deliveries=tuple(_delivery(row, starts_at) for row in played),
+        deliveries=tuple(_delivery(row, hands[row["id"]], model, starts_at) for row in played),
         shifts=await _shifts(db, operator_id, business_id, played, starts_at, ends_at),
         until_s=round((min(now, ends_at) - starts_at).total_seconds()),
         left_out=dict(left_out),
+        lived=lived,
     )
 
 
@@ -160,25 +215,83 @@ async def _zone(db: Database, operator_id: UUID) -> ZoneInfo:
     return ZoneInfo(row["time_zone"])
 
 
-def _delivery(row: Record, starts_at: datetime) -> PastDelivery:
+class _Hand(msgspec.Struct):
+    """What people did about one delivery: dispatchers who pinned it or paused its zone, drivers who refused it."""
+
+    pins: list[Pin] = []
+    paused: list[tuple[int, int]] = []
+    refusals: dict[UUID, list[Refusal]] = {}
+
+
+async def _hands(
+    con: Connection, operator_id: UUID, rows: list[Record], starts_at: datetime, ends_at: datetime
+) -> dict[UUID, _Hand]:
+    found = {row["id"]: _Hand() for row in rows}
+    for refused in await con.fetch(_REFUSALS, list(found)):
+        refusal = Refusal(round(refused["after"].total_seconds()), refused["status"] == "expired")
+        found[refused["delivery_id"]].refusals.setdefault(refused["driver_id"], []).append(refusal)
+    names = [show(Kind.DELIVERY, row["id"]) for row in rows]
+    for pin in await con.fetch(_PINS, operator_id, starts_at - timedelta(days=1), ends_at, names):
+        driver_id = pin["driver"] and parse(Kind.DRIVER, pin["driver"])
+        found[parse(Kind.DELIVERY, pin["delivery"])].pins.append(Pin(_seconds(pin["created_at"], starts_at), driver_id))
+    pauses = await con.fetch(_PAUSES, operator_id, starts_at, ends_at)
+    for row, hits in zip(rows, hit_by(pauses, rows) if pauses and rows else [], strict=False):
+        found[row["id"]].paused = [
+            (_seconds(zone["created_at"], starts_at), _seconds(zone["over_at"], starts_at)) for zone in hits
+        ]
+    return found
+
+
+async def _lived(con: Connection, rows: list[Record]) -> Lived:
+    """Return how long rides, hand-overs and answers took. Rides are an operator's: only their seconds are used."""
+    delivery_ids = [row["id"] for row in rows]
+    answer_s = await con.fetchval(_ANSWER_S, delivery_ids)
+    stops = await con.fetch(_STOPS, delivery_ids)
+    hand_overs = [lesson for lesson in stop_lessons(stops) if isinstance(lesson, HandOver)]
+    took = {kind: [one.seconds for one in hand_overs if one.stop is kind] for kind in StopKind}
+    return Lived(
+        answer_s=round(answer_s or 0),
+        pickup_s=_usual(took[StopKind.PICKUP]),
+        dropoff_s=_usual(took[StopKind.DROPOFF]),
+        rides=tuple(drivings(stops)),
+    )
+
+
+def _usual(seconds: list[int]) -> int:
+    """Return the mean of what was seen, drawn to what is usual while that is little."""
+    return round((sum(seconds) + FEW * STOP_SERVICE_S) / (len(seconds) + FEW))
+
+
+def _seconds(at: datetime, starts_at: datetime) -> int:
+    return round((at - starts_at).total_seconds())
+
+
+def _delivery(row: Record, hand: _Hand, model: Model, starts_at: datetime) -> PastDelivery:
     def second(at: datetime | None) -> int | None:
-        return None if at is None else round((at - starts_at).total_seconds())
+        return None if at is None else _seconds(at, starts_at)
 
     done = row["status"] == "delivered"
+    late_s = model.learned.ready_late_s(row["store_id"], model.local(row["ready_at"]))
     return PastDelivery(
         id=row["id"],
         business_id=row["business_id"],
         pickup=Point(row["p_lat"], row["p_lng"]),
         dropoff=Point(row["q_lat"], row["q_lng"]),
-        placed_s=second(row["created_at"]) or 0,
-        ready_s=second(row["ready_at"]) or 0,
-        promised_s=second(row["promised_at"]) or 0,
+        placed_s=_seconds(row["created_at"], starts_at),
+        ready_s=_seconds(row["ready_at"], starts_at) + late_s,
+        promised_s=_seconds(row["promised_at"], starts_at),
         uses_shared_pool=row["uses_shared_pool"],
         distance_m=row["distance_m"],
         needs=frozenset(row["needs"]),
         size=row["size"],
         pay_minor=row["pay_minor"],
+        pickup_until_s=second(row["pickup_until"]),
+        dropoff_from_s=second(row["dropoff_from"]),
+        pins=tuple(hand.pins),
+        paused=tuple(hand.paused),
+        refusals={driver_id: tuple(refusals) for driver_id, refusals in hand.refusals.items()},
         driver_id=row["driver_id"],
+        was_ready_s=second(row["was_ready_at"]),
         assigned_s=second(row["assigned_at"]),
         picked_s=second(row["picked_up_at"]),
         door_s=second(row["finished_at"]) if done else None,

@@ -22,6 +22,7 @@ from dispatch.engine.plan import Plan
 from dispatch.engine.problem import NOWHERE, OFF_NEVER_S, Driver, Job, JobWeights, Legs, Limits, Problem, Stop, Weights
 from dispatch.engine.solve import solve, solve_and_explain
 from dispatch.rides import Rides, straight, table_of
+from dispatch.windows import in_windows
 from geo.point import Point, as_array
 from geo.travel import UNREACHABLE_S, CrowFlies, TravelTimes, Vehicle
 
@@ -99,6 +100,8 @@ class Question(msgspec.Struct, frozen=True):
     epoch_s: int
     lead_s: int
     left_out: dict[str, int] = {}
+    demand: tuple[tuple[Point, float], ...] = ()
+    """Where work comes from, and which share of it: for advice to idle drivers."""
     weights: Weights = Weights()
     business_weights: dict[UUID, JobWeights] = {}
     pickup_service_s: int = STOP_SERVICE_S
@@ -186,11 +189,20 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
     stops = [
         [place(point) for point in (driver.at, *(stop.at for stop in driver.route))] for driver in question.drivers
     ]
+    demand = tuple((place(point), share) for point, share in question.demand)
     job_number = {job.id: number for number, job in enumerate(jobs)}
     vehicles = {driver.vehicle for driver in question.drivers}
     legs = _legs(travel, list(numbers), vehicles, question.rides)
+    moves_with = [VEHICLES.index(vehicle) for vehicle in vehicles]
     jobs = tuple(
-        _in_windows(job, asked, legs, vehicles, question.pickup_service_s)
+        in_windows(
+            job,
+            asked.pickup_until_in_s,
+            asked.dropoff_from_in_s,
+            legs=legs,
+            vehicles=moves_with,
+            service_s=question.pickup_service_s,
+        )
         for job, asked in zip(jobs, question.jobs, strict=True)
     )
     drivers = []
@@ -231,6 +243,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
         dropoff_service_s=question.dropoff_service_s,
         epoch_s=question.epoch_s,
         lead_s=question.lead_s,
+        demand=demand,
         left_out=question.left_out,
     )
     return msgspec.structs.replace(problem, second_price=second_price(problem))
@@ -240,21 +253,6 @@ def _stop(place: int, stop: LiveStop) -> Stop:
     if stop.kind == "pickup":
         return Stop(place, ready_s=stop.ready_in_s, size=stop.size)
     return Stop(place, promised_s=stop.promised_in_s, size=stop.size)
-
-
-def _in_windows(job: Job, asked: OpenJob, legs: Legs, vehicles: set[Vehicle], service_s: int) -> Job:
-    """Return the job as the fastest direct way says: not picked up before its door may be knocked at, and late at the
-    door when it was picked up after its window."""
-    if not vehicles or (asked.pickup_until_in_s is None and asked.dropoff_from_in_s is None):
-        return job
-    numbers = np.array([VEHICLES.index(vehicle) for vehicle in vehicles])
-    direct_s = service_s + int(legs.seconds(np.array([job.pickup]), np.array([job.dropoff]), numbers).min())
-    ready_s, promised_s = job.ready_s, job.promised_s
-    if asked.dropoff_from_in_s is not None:
-        ready_s = max(ready_s, asked.dropoff_from_in_s - direct_s)
-    if asked.pickup_until_in_s is not None:
-        promised_s = min(promised_s, asked.pickup_until_in_s + direct_s)
-    return msgspec.structs.replace(job, ready_s=ready_s, promised_s=promised_s)
 
 
 def _legs(travel: TravelTimes, places: list[Point], vehicles: set[Vehicle], rides: Rides) -> Legs:

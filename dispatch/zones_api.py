@@ -83,7 +83,7 @@ async def resume(ctx: Ctx, path: PausePath) -> None:
 
 async def _running(con: Connection, operator_id: UUID, now: datetime) -> list[Record]:
     return await con.fetch(
-        """SELECT * FROM paused_zones WHERE operator_id = $1 AND (until IS NULL OR until > $2)
+        """SELECT * FROM paused_zones WHERE operator_id = $1 AND ended_at IS NULL AND (until IS NULL OR until > $2)
            ORDER BY created_at DESC, id DESC""",
         operator_id,
         now,
@@ -93,8 +93,8 @@ async def _running(con: Connection, operator_id: UUID, now: datetime) -> list[Re
 async def _pause(con: Connection, ctx: Ctx, body: NewPause, business_id: UUID | None, now: datetime) -> PauseView:
     operator_id = ctx.principal.operator()
     running = await con.fetchval(
-        """SELECT count(*) FROM paused_zones WHERE operator_id = $1 AND (until IS NULL OR until > $2)
-           AND business_id IS NOT DISTINCT FROM $3""",
+        """SELECT count(*) FROM paused_zones WHERE operator_id = $1 AND ended_at IS NULL
+           AND (until IS NULL OR until > $2) AND business_id IS NOT DISTINCT FROM $3""",
         operator_id,
         now,
         business_id,
@@ -121,9 +121,12 @@ async def _pause(con: Connection, ctx: Ctx, body: NewPause, business_id: UUID | 
 async def _resume(con: Connection, ctx: Ctx, pause_id: UUID) -> None:
     """An operator's pause is one that a business sees and does not end."""
     row = await con.fetchrow(
-        "DELETE FROM paused_zones WHERE id = $1 AND operator_id = $2 RETURNING *", pause_id, ctx.principal.operator()
+        "UPDATE paused_zones SET ended_at = $3 WHERE id = $1 AND operator_id = $2 AND ended_at IS NULL RETURNING *",
+        pause_id,
+        ctx.principal.operator(),
+        ctx.clock.now(),
     )
-    if row is None and await con.fetchval("SELECT 1 FROM paused_zones WHERE id = $1", pause_id):
+    if row is None and await con.fetchval("SELECT 1 FROM paused_zones WHERE id = $1 AND ended_at IS NULL", pause_id):
         raise Problem("forbidden", "Your operator paused this zone, and ends it.")
     view = _view(one(row, "pause"))
     await audit.note(con, ctx.principal, "zone.resumed", {"id": view.id}, business_id=one(row, "pause")["business_id"])

@@ -26,3 +26,8 @@ def rings_over(meters: float, resolution: int) -> int:
     """Return how many rings around a cell cover everything within a distance of any place in it."""
     edge_m: float = h3.average_hexagon_edge_length(resolution, "m")
     return math.ceil(meters / (1.2 * edge_m)) + 1
+
+
+def outline(cell: str) -> list[tuple[float, float]]:
+    """Return the corners of a cell as (lat, lng), in their order."""
+    return [(float(lat), float(lng)) for lat, lng in h3.cell_to_boundary(cell)]

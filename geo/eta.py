@@ -73,10 +73,14 @@ class Spread(msgspec.Struct, frozen=True):
         return Spread(tuple(tuple(errors[-ERRORS_KEPT:]) for errors in kept))
 
     def quantile_s(self, estimate_s: int, prior_s: int, share: float) -> int:
-        """Return within how many seconds a share of such arrivals happened, drawn to `prior_s` while few are known."""
+        """Return within how many seconds a share of such arrivals happened, drawn to `prior_s` while few are known.
+
+        The share of n errors that the next one keeps to is 1/n further out (Vovk et al., conformal prediction).
+        """
         errors = self.errors[horizon(estimate_s)]
         prior = math.log((prior_s + SETTLE_S) / (estimate_s + SETTLE_S))
-        seen = float(np.quantile(errors, share)) if errors else prior
+        further = 0.5 + (share - 0.5) * (1 + 2 / max(1, len(errors)))
+        seen = float(np.quantile(errors, min(1.0, max(0.0, further)))) if errors else prior
         weight = len(errors) / (len(errors) + PRIOR_ERRORS)
         ratio = math.exp((1 - weight) * prior + weight * seen)
         return max(0, round((estimate_s + SETTLE_S) * ratio) - SETTLE_S)

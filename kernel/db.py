@@ -68,6 +68,7 @@ class Reason(StrEnum):
     DISPATCH_TICK = "dispatch_tick"
     DISPATCHER = "dispatcher"
     OFFER_EXPIRY = "offer_expiry"
+    DRIVER_MOVES = "driver_moves"
     LIVE_ETA = "live_eta"
     LOOKOUT = "lookout"
     OUTBOX_RELAY = "outbox_relay"

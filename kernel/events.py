@@ -53,6 +53,8 @@ class EventType(StrEnum):
     OFFER_REVOKED = "offer.revoked"
 
     DRIVER_STATE_CHANGED = "driver.state_changed"
+    DRIVER_MOVE_SUGGESTED = "driver.move_suggested"
+    DRIVER_MOVE_ENDED = "driver.move_ended"
     DRIVER_APPROACHED = "driver.approached"
     DRIVER_ARRIVED = "driver.arrived"
     DRIVER_LEFT = "driver.left"

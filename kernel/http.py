@@ -6,6 +6,7 @@ request (msgspec), fill the OpenAPI document, and encode the reply. Unknown fiel
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import inspect
@@ -30,6 +31,8 @@ from kernel.redis import Redis
 T = TypeVar("T")
 
 PROBLEM_TYPE: Final = "application/problem+json"
+BODY_MAX_S: Final = 120.0
+"""A photo over a bad network takes a while; who holds a connection open takes longer."""
 IDEMPOTENCY_KEY_LENGTH_MAX: Final = 128 + 33
 IDEMPOTENCY_TTL_H: Final = 24
 
@@ -268,9 +271,12 @@ async def decode_body(request: web.Request, shape: Any) -> Any:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """Return the body; raises `malformed_body` when it is not what its `Content-Encoding` says."""
+    """Return the body; raises `malformed_body` when it is not what its `Content-Encoding` says, or never comes."""
     try:
-        return await request.read()
+        async with asyncio.timeout(BODY_MAX_S):
+            return await request.read()
+    except TimeoutError:
+        raise Problem("malformed_body", f"The body did not come within {BODY_MAX_S:.0f} s.") from None
     except web.RequestPayloadError as error:
         raise Problem("malformed_body", f"The body can't be read: {error}.") from None
 

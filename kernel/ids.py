@@ -42,6 +42,7 @@ class Kind(StrEnum):
     ALERT = "alr"
     ROUTE_PLAN = "rpl"
     MESSAGE = "msg"
+    MOVE = "mov"
 
 
 def new_id() -> UUID:

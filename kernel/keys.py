@@ -68,6 +68,11 @@ def driver_channel(driver_id: UUID) -> str:
     return f"live:{{{driver_id.hex}}}:driver"
 
 
+def erased_channel() -> str:
+    """Channel of drivers (16 bytes) whose positions were erased: every process forgets what it remembers of them."""
+    return "live:erased"
+
+
 def fences(operator_id: UUID) -> str:
     """Hash driver id → what the fence of his next stop remembers, packed."""
     return f"fence:{{{operator_id.hex}}}"
@@ -76,6 +81,11 @@ def fences(operator_id: UUID) -> str:
 def next_stops(operator_id: UUID) -> str:
     """Hash driver id → his next stop and since when, packed."""
     return f"stop:{{{operator_id.hex}}}"
+
+
+def woken(driver_id: UUID) -> str:
+    """When a driver was heard last (ms) before his phone was woken for silence; goes by itself."""
+    return f"woken:{driver_id.hex}"
 
 
 def board_topic(operator_id: UUID) -> str:

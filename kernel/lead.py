@@ -8,6 +8,7 @@ work and keeps the relay, the dispatcher and its planner together; the data is g
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +17,8 @@ from kernel.log import get_logger
 from kernel.supervise import Supervisor
 
 LOOK_S: Final = 0.5
+PROBE_S: Final = 5.0
+"""A connection that breaks tells; so often it is tried whether it broke in silence."""
 TASK: Final = "leader"
 
 log = get_logger(__name__)
@@ -31,11 +34,19 @@ async def lead(db: Database, supervisor: Supervisor, start: Callable[[], None]) 
             supervisor.recovered(TASK)
             await asyncio.sleep(LOOK_S)
         log.info("leading")
-        everybodys = supervisor.names()
+        everybodys, lost = supervisor.names(), asyncio.Event()
+
+        def on_lost(*_: object) -> None:
+            lost.set()
+
+        con.add_termination_listener(on_lost)
         try:
             start()
             while await con.fetchval("SELECT true"):
                 supervisor.recovered(TASK)
-                await asyncio.sleep(LOOK_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(PROBE_S):
+                        await lost.wait()
         finally:
+            con.remove_termination_listener(on_lost)
             await supervisor.stop(but=everybodys)

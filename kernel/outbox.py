@@ -21,7 +21,10 @@ from kernel.log import get_logger
 
 CHANNEL: Final = "onward_outbox"
 BATCH_MAX: Final = 200
-POLL_S: Final = 1.0
+LOCKED_S: Final = 1.0
+"""So often a relay looks whether the one that works has gone."""
+IDLE_MAX_S: Final = 5.0
+"""Events announce themselves; this is for what nobody could."""
 RETRY_BASE_S: Final = 0.5
 RETRY_MAX_S: Final = 60
 
@@ -49,6 +52,11 @@ ON CONFLICT (id) DO NOTHING
 """
 
 _MARK = "INSERT INTO outbox_consumed (event_id, consumer) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING 1"
+
+_NEXT_ATTEMPT_S = """
+SELECT extract(epoch FROM min(next_attempt_at) - now())::float8 FROM outbox
+WHERE done_at IS NULL AND next_attempt_at > now()
+"""
 
 
 async def emit(con: Connection, *events: Event) -> None:
@@ -79,9 +87,11 @@ class Relay:
         """Handle events as they come, until cancelled. Raises what it looks like when the database is away."""
         async with self._db.platform_connection(Reason.OUTBOX_RELAY) as con:
             await con.add_listener(CHANNEL, self._on_notify)
+            con.add_termination_listener(self._on_notify)
             try:
                 await self._work(con)
             finally:
+                con.remove_termination_listener(self._on_notify)
                 if not con.is_closed():
                     await con.remove_listener(CHANNEL, self._on_notify)
 
@@ -93,16 +103,18 @@ class Relay:
             self._wake.clear()
             if con.is_closed():
                 raise ConnectionError("the relay's connection is gone")
+            wait_s = LOCKED_S
             if await con.fetchval("SELECT pg_try_advisory_lock(hashtext('onward_outbox_relay'))"):
                 try:
                     while await self.drain():
                         pass
+                    wait_s = min(IDLE_MAX_S, await con.fetchval(_NEXT_ATTEMPT_S) or IDLE_MAX_S)
                 finally:
                     if not con.is_closed():
                         await con.execute("SELECT pg_advisory_unlock(hashtext('onward_outbox_relay'))")
                 self._on_alive()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
+                async with asyncio.timeout(wait_s):
                     await self._wake.wait()
 
     async def drain(self) -> int:
@@ -117,6 +129,8 @@ class Relay:
                 BATCH_MAX,
             )
         metrics.outbox_lag.set(max((row["age_s"] for row in rows), default=0.0))
+        if not rows:
+            return 0
         held_back: set[UUID] = set()
         done: list[UUID] = []
         for row in rows:

@@ -34,6 +34,7 @@ EXAMPLES: Final[tuple[Up | Down, ...]] = (
     wire.StatusAction(44, "9f1d", 1767225602000, _DELIVERY, "picked_up"),
     wire.ProofRef(45, "9f1e", 1767225603000, _DELIVERY, "prf_0198c0f2a1b27c3d8e4f5a6b7c8d9e12"),
     wire.AvailabilityAction(46, "9f1f", 1767225604000, "on_break"),
+    wire.MoveDecline(50, "9f22", 1767225605500, "mov_0198c0f2a1b27c3d8e4f5a6b7c8d9e13"),
     wire.MessageAction(47, "9f20", 1767225605000, _DELIVERY, "I am at the door", "customer"),
     wire.Pong(1767225606000),
     wire.Welcome(
@@ -52,8 +53,10 @@ EXAMPLES: Final[tuple[Up | Down, ...]] = (
     wire.Ack(42, {"zero": 1}),
     wire.Nack(43, "offer_gone", False, "The offer is no longer open"),
     wire.Offer({"id": _OFFER, "expires_at": _AT, "pay_minor": 450, "currency": "EUR", "distance_m": 2100}),
+    wire.Move({"id": "mov_0198c0f2a1b27c3d8e4f5a6b7c8d9e13", "name": "Rosso", "lat": 60.1699, "lng": 24.9384}),
     wire.OfferGone(_OFFER, "expired"),
     wire.Route(4, [{"delivery_id": _DELIVERY, "kind": "pickup", "lat": 60.169, "lng": 24.94}]),
+    wire.Shift("offline", _AT),
     wire.DriverMessage(
         "msg_0198c0f2a1b27c3d8e4f5a6b7c8d9e13", _DELIVERY, "desk", "desk", "Rosso", "The door code is 7", _AT
     ),

@@ -117,6 +117,7 @@ def city(
     orders_per_hour: Annotated[float, typer.Option(min=1, help="How many of them, about.")] = 120,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same demand.")] = 1,
     speed: Annotated[float, typer.Option(min=1, max=50, help="How many times faster than life, at most.")] = 10,
+    moves: Annotated[bool, typer.Option("--moves", help="Tell idle couriers where orders come from.")] = False,
     data_dir: Annotated[Path, typer.Option(help="Where the servers' data lives; emptied at each start.")] = Path(
         ".onward/bench-city"
     ),
@@ -128,7 +129,7 @@ def city(
 
     settings = settings_from(data_dir=data_dir)
     log_as(settings, quiet=True)
-    peak = bench.Peak(minutes, drivers, orders_per_hour, seed, speed)
+    peak = bench.Peak(minutes, drivers, orders_per_hour, seed, speed, moves=moves)
     with Progress(*Progress.get_default_columns(), console=console, transient=True) as progress:
         task = progress.add_task("a city lives", total=1.0)
         found = bench.run_city(

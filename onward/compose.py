@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from dispatch.desk import Desk
 from dispatch.eta import EtaKeeper
 from dispatch.eta_learner import EtaLearner
 from dispatch.live import LiveFacts
+from dispatch.moves import Moves
 from dispatch.numbers import BoardNumbers
 from dispatch.planner import Planner
 from dispatch.proof import ProofStore
@@ -26,7 +27,7 @@ from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from dispatch.watch import Lookout
 from dispatch.whatif_process import Replays
-from kernel import lead
+from kernel import keys, lead
 from kernel.access import Principal
 from kernel.clock import Clock
 from kernel.db import Database
@@ -40,8 +41,9 @@ from onward.config import Settings
 from onward.maps.store import map_dir
 from onward.travel import TravelFactory
 from storefront_api.orders.views import ShopOrders
-from tenancy.service import authenticate
+from tenancy.service import authenticate, ended
 from tenancy.tokens import TrackingLinks
+from tracking.doorkeeper import Doorkeeper
 from tracking.fences import Fences
 from tracking.filters_kept import Filters
 from tracking.foreign_gateway import ForeignGateway
@@ -84,6 +86,10 @@ class FrontDoor:
         """Return the caller, or raise `unauthenticated` or `token_expired`."""
         return await authenticate(self.db, self.links, token, self.clock.now())
 
+    async def ended(self, tokens: Sequence[str]) -> list[str]:
+        """Return those of these tokens, which were good once, that were revoked or have run out."""
+        return await ended(self.db, tokens, self.clock.now())
+
 
 async def build(settings: Settings, clock: Clock) -> Installation:
     """Make a process' objects and its aiohttp application; starting the application starts the tasks."""
@@ -108,12 +114,16 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     dispatcher = Dispatcher(db, live, planner, clock, on_alive=lambda: supervisor.recovered("dispatcher"))
     eta, learner = EtaKeeper(db, live, planner, clock), EtaLearner(db, planner, clock)
     lookout = Lookout(db, live, clock)
+    moves = Moves(db, live, planner, clock)
     wake_up = wake_up_by(settings.wake_url, settings.signing_secret(), clock)
-    roll_call = RollCall(db, live, wake_up, clock)
+    roll_call = RollCall(db, redis, live, wake_up, clock)
     streams = Streams(hub, facts, views)
     door = FrontDoor(db, links, clock)
-    drivers = DriverGateway(door=door, desk=Desk(db, clock), ingest=ingest, hub=hub, push=push, clock=clock)
-    viewers = ViewerGateway(door=door, streams=streams, bearer=middleware.bearer)
+    doorkeeper = Doorkeeper(door)
+    drivers = DriverGateway(
+        door=door, doorkeeper=doorkeeper, desk=Desk(db, clock), ingest=ingest, hub=hub, push=push, clock=clock
+    )
+    viewers = ViewerGateway(door=door, doorkeeper=doorkeeper, streams=streams, bearer=middleware.bearer)
     facts_out = LiveFacts(db, views, facts, push, fences, wake_up)
     relay = Relay(
         db,
@@ -136,10 +146,12 @@ async def build(settings: Settings, clock: Clock) -> Installation:
             Replays: Replays(streets),
             Routings: Routings(streets),
             Lookout: lookout,
+            Moves: moves,
             Planner: planner,
             EtaKeeper: eta,
             EtaLearner: learner,
             Ingest: ingest,
+            Doorkeeper: doorkeeper,
             Filters: filters,
             LivePositions: live,
             Facts: facts,
@@ -160,14 +172,16 @@ async def build(settings: Settings, clock: Clock) -> Installation:
         supervisor.start("outbox_relay", relay.run)
         supervisor.start("planner", planner.warm_up)
         supervisor.start("dispatcher", dispatcher.run)
-        timers.start(supervisor, timers.leaders(db, clock, eta, learner, numbers, lookout, roll_call))
+        timers.start(supervisor, timers.leaders(db, clock, eta, learner, numbers, lookout, roll_call, moves))
 
     async def life(_app: web.Application) -> AsyncIterator[None]:
         supervisor.start("hub", hub.run)
+        for forget in (ingest.forget, streams.forget):
+            await hub.subscribe(keys.erased_channel(), forget, lambda: None)
         supervisor.start("ingest", ingest.run)
         supervisor.start("fences", ingest.run_fences)
         supervisor.start("streams", streams.run)
-        timers.start(supervisor, timers.everybodys(streams, filters))
+        timers.start(supervisor, timers.everybodys(streams, filters, doorkeeper))
         supervisor.start(lead.TASK, lambda: lead.lead(db, supervisor, start_leading))
         yield
         await supervisor.stop()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
 
 from finance.service import broken_invariants
+from geo.point import Point
 from kernel import redis as redis_client
 from kernel.db import AWAY, Database, Reason
 from kernel.redis import Shards, connect
+from onward import routing_look
 from onward.config import Settings
-from onward.maps.store import map_dir, no_map
+from onward.maps.store import load_map, map_dir, no_map
 from onward.migrate import folder, read
+from onward.travel import TravelFactory
 
 DISK_FREE_MIN_GB = 2
 
@@ -34,11 +39,41 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         yield finding
     yield await _redis(settings)
     known = map_dir(settings.data_dir, settings.map_name)
+    if settings.routing_url:
+        yield await _routing(settings, known)
     yield Finding(
         "map",
         known is not None or bool(settings.style_url),
         str(known) if known else no_map(settings),
     )
+
+
+async def _routing(settings: Settings, known: Path | None) -> Finding:
+    place = await _some_store(settings)
+    if place is None and known is not None:
+        lng, lat = load_map(known).info.center
+        place = Point(lat, lng)
+    if place is None:
+        return Finding("routing", False, "there is no place to ask it about: add a store (`onward init`)")
+    times = TravelFactory(None, settings.routing_url)()
+    wrong = await asyncio.to_thread(routing_look.fault, times, place)
+    return Finding("routing", wrong is None, wrong or f"{times.source} answers for every vehicle")
+
+
+async def _some_store(settings: Settings) -> Point | None:
+    """Return where the newest store is; None when there is none, or no database that could tell."""
+    import asyncpg
+
+    try:
+        db = await Database.connect(settings.database_url, size_max=1)
+        try:
+            async with db.platform_tx(Reason.ADMIN, readonly=True) as con:
+                row = await con.fetchrow("SELECT lat, lng FROM stores ORDER BY id DESC LIMIT 1")
+        finally:
+            await db.close()
+    except (*AWAY, asyncpg.PostgresError):
+        return None
+    return None if row is None else Point(row["lat"], row["lng"])
 
 
 async def _database(settings: Settings) -> AsyncIterator[Finding]:

@@ -25,6 +25,8 @@ from onward.migrate import migrate
 
 SYSTEM_CLOCK: Final = SystemClock()
 GC_THRESHOLDS: Final = (50_000, 20, 50)
+QUIET_MAX_S: Final = 75.0
+"""A connection without a whole request for so long is closed; proxies keep theirs for a minute."""
 
 log = get_logger(__name__)
 
@@ -35,7 +37,12 @@ async def running(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> AsyncItera
     await migrate(settings.database_url)
     installation = await build(settings, clock)
     runner = web.AppRunner(
-        installation.app, access_log=None, handle_signals=False, shutdown_timeout=5.0, handler_cancellation=False
+        installation.app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=5.0,
+        handler_cancellation=False,
+        keepalive_timeout=QUIET_MAX_S,
     )
     try:
         await runner.setup()

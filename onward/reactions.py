@@ -28,6 +28,7 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
     driver = Consumer("live.driver", live.on_driver)
     offer = Consumer("live.offer", live.on_offer)
     message = Consumer("live.message", live.on_message)
+    move = Consumer("live.move", live.on_move)
     store = Consumer("live.store", live.on_store)
     alert = Consumer("live.alert", live.on_alert)
     plan = Consumer("dispatch.wake", wake)
@@ -71,5 +72,7 @@ def reactions(live: LiveFacts, dispatcher: Dispatcher) -> Reactions:
         e.OFFER_EXPIRED: (offer, plan),
         e.OFFER_REVOKED: (offer, plan),
         e.DRIVER_STATE_CHANGED: (driver, plan),
+        e.DRIVER_MOVE_SUGGESTED: (move, driver),
+        e.DRIVER_MOVE_ENDED: (move, driver),
         e.DRIVER_ARRIVED: (Consumer("dispatch.arrived", dispatch.on_driver_arrived),),
     }

@@ -11,6 +11,7 @@ from functools import partial
 from dispatch import offers
 from dispatch.eta import EtaKeeper
 from dispatch.eta_learner import EtaLearner
+from dispatch.moves import Moves
 from dispatch.numbers import BoardNumbers
 from dispatch.roll_call import RollCall
 from dispatch.watch import Lookout
@@ -18,6 +19,7 @@ from kernel.clock import JUMP_MIN_S, Clock, JumpWatch
 from kernel.db import Database, Reason
 from kernel.supervise import Supervisor
 from tenancy import stores
+from tracking.doorkeeper import LOOK_S, Doorkeeper
 from tracking.filters_kept import Filters
 from tracking.retention import forget_old
 from tracking.streams import Streams
@@ -34,9 +36,13 @@ class Timer:
     run: Callable[[], Awaitable[object]]
 
 
-def everybodys(streams: Streams, filters: Filters) -> tuple[Timer, ...]:
+def everybodys(streams: Streams, filters: Filters, doorkeeper: Doorkeeper) -> tuple[Timer, ...]:
     """Return what every process does, for the viewers and the drivers that it has."""
-    return (Timer("numbers", 5.0, streams.refresh_numbers), Timer("filters", 60.0, filters.refresh))
+    return (
+        Timer("numbers", 5.0, streams.refresh_numbers),
+        Timer("filters", 60.0, filters.refresh),
+        Timer("doorkeeper", LOOK_S, doorkeeper.look),
+    )
 
 
 def leaders(
@@ -47,6 +53,7 @@ def leaders(
     numbers: BoardNumbers,
     lookout: Lookout,
     roll_call: RollCall,
+    moves: Moves,
 ) -> tuple[Timer, ...]:
     """Return what one process does for all. That two do it for a moment, when the leader changes, harms nothing."""
 
@@ -75,6 +82,8 @@ def leaders(
                    AND NOT EXISTS (SELECT FROM planned_routes r WHERE r.plan_id = p.id)"""
             )
             await con.execute("DELETE FROM eta_predictions WHERE at < now() - interval '60 days'")
+            await con.execute("DELETE FROM driver_moves WHERE sent_at < now() - interval '30 days'")
+            await con.execute("DELETE FROM paused_zones WHERE least(until, ended_at) < now() - interval '90 days'")
             await con.execute("DELETE FROM outbox WHERE done_at < now() - interval '30 days'")
 
     return (
@@ -84,6 +93,7 @@ def leaders(
         Timer("staffing", 60.0, numbers.note_staffing),
         Timer("lookout", 5.0, lookout.look),
         Timer("roll_call", 5.0, roll_call.look),
+        Timer("moves", 30.0, moves.look),
         Timer("open_stores", 5.0, open_stores),
         Timer("forget", 3600.0, forget),
         Timer("retention", 3600.0, lambda: forget_old(db, clock.now())),

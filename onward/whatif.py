@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dispatch.policy import Policies, Policy
-from dispatch.whatif.change import Change, OtherPolicy, under
-from dispatch.whatif.compare import Comparison, Phase, Slice, Variant, compare
+from dispatch.policy import Policies, Policy, PolicyChange
+from dispatch.whatif.change import Change, under
+from dispatch.whatif.compare import Check, Comparison, Phase, Slice, Variant, compare
 from dispatch.whatif.past import PastDay
 from dispatch.whatif_store import read_day
 from kernel.clock import SystemClock
@@ -31,18 +31,18 @@ from onward.maps.store import map_dir
 from onward.travel import TravelFactory
 
 DELIVERIES_MAX: Final = 20_000
-HIDDEN: Final = frozenset({"paths", "doors"})
+HIDDEN: Final = frozenset({"paths", "doors", "cells"})
 """What only a map can show is left out of the line of JSON."""
 
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
 
 
-def read_policy(file: Path) -> OtherPolicy:
+def read_policy(file: Path) -> PolicyChange:
     """Return the policy in a TOML or JSON file; raises `Refused` with what is wrong with it."""
     try:
         text = file.read_text()
         raw = tomllib.loads(text) if file.suffix == ".toml" else msgspec.json.decode(text)
-        policy = msgspec.convert(raw, OtherPolicy)
+        policy = msgspec.convert(raw, PolicyChange)
         under(Policies(Policy()), policy)
     except OSError as error:
         raise Refused(f"{file} can't be read: {error.strerror or error}.") from None
@@ -129,12 +129,7 @@ def tell(found: Comparison) -> None:
     console.print(table)
     for title, slices in (("hour", found.hours), ("business", found.businesses)):
         console.print(_slices(title, slices))
-    first, model = found.real.service.click_to_door_mean_s, found.baseline.service.click_to_door_mean_s
-    if first is not None and model is not None:
-        console.print(
-            f"The model's error: played as it is, a delivery takes {_minutes(model - first)} min longer than it did"
-            " (less, when negative): nobody declines, searches or waits in it. Compare the two played days."
-        )
+    console.print(_trust(found.check))
     if found.left_out:
         console.print(
             "Left out: " + ", ".join(f"{n} {why.replace('_', ' ')}" for why, n in found.left_out.items()) + "."
@@ -147,9 +142,22 @@ def as_json(found: Comparison) -> str:
     return msgspec.json.encode({name: value for name, value in whole.items() if name not in HIDDEN}).decode()
 
 
-def _policy(policy: OtherPolicy) -> str:
-    fields = msgspec.structs.asdict(policy) | msgspec.structs.asdict(policy.weights)
-    words = [f"{name} {value}" for name, value in fields.items() if name != "weights" and value is not None]
+def _trust(check: Check) -> str:
+    """Return in words how near the played day comes to the real one."""
+    if check.click_to_door_s is None or check.door_off_s is None or check.same_driver is None:
+        return "Nothing was delivered both really and as played: there is nothing to check the replay by."
+    share, ways = check.click_to_door_share or 0.0, check.distance_share or 0.0
+    return (
+        f"The check: played as it is, a delivery takes {check.click_to_door_s / 60:+.1f} min ({100 * share:+.0f} %) to "
+        f"what it really took, the ways {100 * ways:+.0f} %, late {check.late:+d}; a single door is "
+        f"{_minutes(check.door_off_s)} min off, {100 * check.same_driver:.0f} % with the same driver. "
+        + ("Near enough to build on." if check.near else "Not near: compare the two played days with care.")
+    )
+
+
+def _policy(policy: PolicyChange) -> str:
+    fields = msgspec.to_builtins(policy)
+    words = [f"{name} {value}" for name, value in (fields | fields.pop("weights", {})).items()]
     return ", " + ", ".join(words) if words else ""
 
 

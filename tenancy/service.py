@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -313,6 +313,23 @@ async def authenticate(db: Database, links: TrackingLinks, token: str, now: date
     if token.startswith(TRACKING_PREFIX):
         return await _tracking_principal(db, links, token)
     raise Problem("unauthenticated", "This token is not valid.")
+
+
+_GOOD = """
+SELECT s.token_hash FROM sessions s WHERE s.token_hash = ANY($1) AND s.expires_at > $2
+  AND (s.customer_id IS NOT NULL OR EXISTS (SELECT FROM memberships m WHERE m.user_id = s.user_id))
+UNION ALL
+SELECT k.key_hash FROM api_keys k JOIN businesses b ON b.id = k.business_id
+WHERE k.key_hash = ANY($1) AND k.revoked_at IS NULL AND b.status = 'active'
+"""
+
+
+async def ended(db: Database, tokens: Sequence[str], now: datetime) -> list[str]:
+    """Return those of these tokens, which were good once, that were revoked or have run out (no links)."""
+    hashes = {token_hash(token): token for token in tokens if not token.startswith(TRACKING_PREFIX)}
+    async with db.platform_tx(Reason.AUTHENTICATE, readonly=True) as con:
+        good = await con.fetch(_GOOD, list(hashes), now)
+    return [hashes[one] for one in hashes.keys() - {row["token_hash"] for row in good}]
 
 
 _SESSION = """

@@ -151,7 +151,7 @@ def _judge_late(state: FilterState, fix: WireFix, limits: FilterLimits) -> Verdi
     place = bisect_left(times, fix.t)
     if place < len(times) and times[place] == fix.t:
         return Verdict.DUPLICATE
-    if fix.t <= state._base_ms:
+    if fix.t <= state._base_ms or len(times) - place >= DISORDER_MAX:
         if fix.t == state._base_ms:
             return Verdict.DUPLICATE
         return Verdict.ACCURACY if (fix.acc or 0.0) > limits.accuracy_m_max else Verdict.LATE

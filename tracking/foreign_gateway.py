@@ -7,6 +7,7 @@ the app would send it again for ever.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -24,6 +25,7 @@ from tracking.ports import Limits
 from tracking.wire import WireFix
 
 BODY_BYTES_MAX: Final = 64 * 1024
+BODY_MAX_S: Final = 20.0
 KEY_LENGTH_MAX: Final = 200
 FIELDS_MAX: Final = 64
 
@@ -78,10 +80,13 @@ async def _read(request: web.Request) -> bytes:
     """Return the body, of which no more is read than such an app sends; raises `body_too_large`, `malformed_body`."""
     read = bytearray()
     try:
-        async for chunk in request.content.iter_any():
-            read += chunk
-            if len(read) > BODY_BYTES_MAX:
-                raise Problem("body_too_large", f"A position has at most {BODY_BYTES_MAX} bytes.")
+        async with asyncio.timeout(BODY_MAX_S):
+            async for chunk in request.content.iter_any():
+                read += chunk
+                if len(read) > BODY_BYTES_MAX:
+                    raise Problem("body_too_large", f"A position has at most {BODY_BYTES_MAX} bytes.")
+    except TimeoutError:
+        raise Problem("malformed_body", f"The body did not come within {BODY_MAX_S:.0f} s.") from None
     except web.RequestPayloadError as error:
         raise Problem("malformed_body", f"The body can't be read: {error}.") from None
     return bytes(read)

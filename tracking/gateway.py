@@ -8,6 +8,7 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -19,12 +20,13 @@ from kernel.clock import Clock
 from kernel.errors import Problem
 from kernel.log import get_logger
 from kernel.redis import AWAY
+from tracking.doorkeeper import Doorkeeper
 from tracking.hub import Hub
-from tracking.ingest import Ingest, Overloaded, Source
+from tracking.ingest import DRIVERS_KNOWN_MAX, Ingest, Overloaded, Source
 from tracking.outgoing import socket_frame
 from tracking.ports import Door, DriverDesk
 from tracking.push import DriverPush, read_notice
-from tracking.session import DriverSession
+from tracking.session import Budget, DriverSession
 from tracking.wire import (
     CLOSE_BAD_FRAME,
     CLOSE_BAD_TOKEN,
@@ -75,14 +77,24 @@ class DriverGateway:
     """Opens and serves driver sockets."""
 
     def __init__(
-        self, *, door: Door, desk: DriverDesk, ingest: Ingest, hub: Hub, push: DriverPush, clock: Clock
+        self,
+        *,
+        door: Door,
+        doorkeeper: Doorkeeper,
+        desk: DriverDesk,
+        ingest: Ingest,
+        hub: Hub,
+        push: DriverPush,
+        clock: Clock,
     ) -> None:
         self.door = door
+        self.doorkeeper = doorkeeper
         self.desk = desk
         self.ingest = ingest
         self.hub = hub
         self.push = push
         self.clock = clock
+        self._budgets: dict[UUID, Budget] = {}
         self._open: set[DriverSocket] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -106,6 +118,14 @@ class DriverGateway:
             self._open.discard(socket)
             metrics.sockets_open.labels("driver").dec()
         return ws
+
+    def budget(self, driver_id: UUID) -> Budget:
+        """Return what a driver may send, whichever socket he sends it on and however often he comes back."""
+        budget = self._budgets.pop(driver_id, None) or Budget()
+        self._budgets[driver_id] = budget
+        if len(self._budgets) > DRIVERS_KNOWN_MAX:
+            del self._budgets[next(iter(self._budgets))]
+        return budget
 
     def close_soon(self, socket: DriverSocket, code: int) -> None:
         """Close a socket from where nobody can wait for it."""
@@ -174,8 +194,9 @@ class DriverSocket:
                 if hello is not None:
                     raise BadFrame("hello_first", "The first frame is `hello`.")
                 return
-            await self._greet(hello)
-            await self._live()
+            with self._gateway.doorkeeper.inside(hello.token, self.close):
+                await self._greet(hello)
+                await self._live()
         except BadFrame as error:
             metrics.frames_refused.labels(error.code).inc()
             self._send(Nack(0, error.code, False, error.detail))
@@ -201,7 +222,7 @@ class DriverSocket:
         driver_id = principal.driver()
         source = await gateway.ingest.meet(principal.operator(), driver_id, hello.device_id, hello.clock_ms)
         self._principal, self._device_id, self._clock_ms = principal, hello.device_id, hello.clock_ms
-        self._session, self._source = DriverSession(source.durable_seq), source
+        self._session, self._source = DriverSession(source.durable_seq, gateway.budget(driver_id)), source
         await gateway.push.take_over(driver_id, hello.device_id, self._id, hello.clock_ms)
         await gateway.hub.subscribe(keys.driver_channel(driver_id), self._on_notice, self._on_missed)
         state = await gateway.desk.state(principal, hello.last_event)

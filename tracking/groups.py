@@ -162,6 +162,11 @@ class Group:
             self.places.pop(name, None)
             self._heard_ms.pop(name, None)
 
+    def forget(self, name: str) -> None:
+        """Forget where a driver was."""
+        for known in (self.moved, self.places, *(viewer.slots or {} for viewer in self.viewers)):
+            known.pop(name, None)
+
     def close(self) -> None:
         """Forget all drivers."""
         for name in list(self.drivers):

@@ -21,12 +21,13 @@ from kernel import keys, metrics
 from kernel.clock import Clock
 from kernel.log import get_logger
 from kernel.redis import AWAY, Command, Redis, Shards
+from tracking import dots
 from tracking.copying import copy_row
 from tracking.device_clock import DeviceClock
 from tracking.fences import Fences
 from tracking.filters import ACCEPTED, IN_HISTORY, FilterState, Verdict, judge
 from tracking.filters_kept import Filters
-from tracking.fix import DAY_MS, RejectedRow, pack, pack_position, rejected_row, unpack_position
+from tracking.fix import DAY_MS, RejectedRow, pack, rejected_row, unpack_position
 from tracking.live import INDEXED_S, MINUTE_MS
 from tracking.wire import WireFix
 
@@ -144,6 +145,12 @@ class Ingest:
         if len(self._clocks) > DRIVERS_KNOWN_MAX:
             del self._clocks[next(iter(self._clocks))]
         return Source(operator_id, driver_id, operator_id.bytes, driver_id.bytes, device, int(seq or 0), clock, known)
+
+    def forget(self, driver: bytes) -> None:
+        """A driver's positions were erased: what his last fixes were is not remembered either."""
+        known = self._drivers.get(UUID(bytes=driver))
+        if known is not None:
+            known.saw(None)
 
     def add(self, source: Source, seq: int, fixes: Sequence[WireFix], durable: Durable) -> None:
         """Judge a frame's fixes and put them into the next batch; raises `Overloaded` before anything is judged.
@@ -277,17 +284,12 @@ def _commands(operator_id: UUID, batch: _Batch) -> list[Command]:
         commands.append(("XADD", keys.fix_stream(operator_id), "*", *entry))
     if batch.newest:
         heard: dict[int, list[float | bytes | str]] = defaultdict(list)
-        positions: list[bytes] = []
-        moved: list[tuple[bytes, float, float, float | None, float | None, int]] = []
         for driver, (fix, received_ms) in batch.newest.items():
             heard[received_ms // MINUTE_MS] += (fix.lng, fix.lat, driver.hex())
-            positions += (driver, pack_position(fix, received_ms))
-            moved.append((driver, fix.lat, fix.lng, fix.hdg, fix.spd, fix.t))
         for minute, places in heard.items():
             index = keys.geo_index(operator_id, minute)
             commands += (("GEOADD", index, *places), ("EXPIRE", index, INDEXED_S))
-        commands.append(("HSET", keys.positions(operator_id), *positions))
-        commands.append(("SPUBLISH", keys.positions_channel(operator_id), pack(moved)))
+        commands += dots.moves(operator_id, batch.newest)
     for key, told in ((keys.durable_seqs(operator_id), batch.seqs), (keys.clocks_ahead(operator_id), batch.ahead_ms)):
         if told:
             commands.append(("HSET", key, *(word for pair in told.items() for word in pair)))

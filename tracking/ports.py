@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -15,6 +16,9 @@ class Door(Protocol):
 
     async def authenticate(self, token: str) -> Principal:
         """Return the caller, or raise `unauthenticated` or `token_expired`."""
+
+    async def ended(self, tokens: Sequence[str]) -> list[str]:
+        """Return those of these tokens, which were good once, that were revoked or have run out."""
 
 
 class DriverDesk(Protocol):

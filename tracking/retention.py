@@ -14,7 +14,7 @@ from kernel.clock import to_ms
 from kernel.db import Connection, Database, Reason
 from kernel.redis import Redis
 from tracking.fix import unpack_position
-from tracking.live import MINUTE_MS
+from tracking.live import INDEXED_S, MINUTE_MS
 
 LATE_DAYS_MAX: Final = 9
 """Days that late fixes may still reach (seven, and what waits to be written) keep their place, if not their rows."""
@@ -89,13 +89,18 @@ async def erase_history(db: Database, driver_id: UUID, at: datetime) -> int:
 
 
 async def erase_live(redis: Redis, operator_id: UUID, driver_id: UUID, at: datetime) -> None:
-    """Take a driver's last position out of Redis, if it is from before `at`."""
+    """Take out of Redis and of every process what tells where a driver was, unless his last position came after `at`.
+
+    His fence starts anew: what it tells twice is one event.
+    """
     packed = await redis.hget(keys.positions(operator_id), driver_id.bytes)
-    if packed is None:
-        return
-    seen = unpack_position(driver_id, packed)
-    if min(seen.t_ms, seen.received_ms) <= to_ms(at):
+    if packed is not None:
+        seen = unpack_position(driver_id, packed)
+        if min(seen.t_ms, seen.received_ms) > to_ms(at):
+            return
         await redis.hdel(keys.positions(operator_id), driver_id.bytes)
         minute = seen.received_ms // MINUTE_MS
-        for heard in (minute, minute - 1):  # older ones nobody searches any more
+        for heard in range(minute - INDEXED_S // 60, minute + 1):
             await redis.zrem(keys.geo_index(operator_id, heard), driver_id.hex)
+    await redis.hdel(keys.fences(operator_id), driver_id.bytes)
+    await redis.spublish(keys.erased_channel(), driver_id.bytes)

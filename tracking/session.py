@@ -15,19 +15,37 @@ FRAMES_PER_S: Final = 10.0
 
 
 @dataclass(slots=True)
+class Budget:
+    """How many frames a driver may still send, on all his sockets together."""
+
+    _tokens: float = FRAME_BURST
+    _filled_at_s: float | None = None
+
+    def spend(self, now_s: float) -> bool:
+        """Take one frame; say whether there was one."""
+        if self._filled_at_s is not None:
+            self._tokens = min(FRAME_BURST, self._tokens + (now_s - self._filled_at_s) * FRAMES_PER_S)
+        self._filled_at_s = now_s
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+@dataclass(slots=True)
 class DriverSession:
     """The sequence numbers of one device of one driver."""
 
     durable: int
     """Everything up to here is durable."""
 
+    budget: Budget = field(default_factory=Budget)
+
     _waiting: dict[int, bool] = field(default_factory=dict)
     """Received above `durable`, ascending: is it done?"""
 
     _highest: int = 0
     _resend_from: int = 0
-    _tokens: float = FRAME_BURST
-    _filled_at_s: float | None = None
 
     def take(self, seq: int, now_s: float) -> str | None:
         """Say whether a frame may go on: None for yes, `duplicate`, or the code of a refusal to be tried again."""
@@ -37,7 +55,7 @@ class DriverSession:
             return "resend_first"
         if len(self._waiting) >= FRAMES_IN_FLIGHT_MAX:
             return self._refuse(seq, "too_many_in_flight")
-        if not self._spend(now_s):
+        if not self.budget.spend(now_s):
             return self._refuse(seq, "rate_limited")
         self._resend_from = 0
         self._waiting[seq] = False
@@ -67,12 +85,3 @@ class DriverSession:
     def _refuse(self, seq: int, code: str) -> str:
         self._resend_from = seq
         return code
-
-    def _spend(self, now_s: float) -> bool:
-        if self._filled_at_s is not None:
-            self._tokens = min(FRAME_BURST, self._tokens + (now_s - self._filled_at_s) * FRAMES_PER_S)
-        self._filled_at_s = now_s
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True

@@ -83,6 +83,12 @@ class Streams:
         viewer.view, viewer.looked = View(look), True
         self._touch(group)
 
+    def forget(self, driver: bytes) -> None:
+        """A driver's positions were erased: nobody is shown the last one again."""
+        name, groups = self._watching.of(driver) or ("", ())
+        for group in groups:
+            group.forget(name)
+
     async def _catch_up(self, group: Group, viewer: Viewer, since: Since | None) -> None:
         epoch, offset = await self._facts.head(group.topic)
         missing = await self._facts.since(group.topic, since.epoch, since.offset) if since else None

@@ -15,6 +15,7 @@ from kernel import metrics
 from kernel.access import Principal
 from kernel.errors import Problem, invalid
 from kernel.redis import AWAY
+from tracking.doorkeeper import Doorkeeper
 from tracking.gateway import BadFrame, decode_frame
 from tracking.groups import Viewer
 from tracking.outgoing import Frame, Wrapping
@@ -43,6 +44,9 @@ from tracking.wire import (
 WATCH_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
 EVENT_STREAM_BEAT_S: Final = 15.0
+
+Opened = tuple[str, Principal, Since | None]
+"""Token, whose it is, and how far he has come."""
 
 
 class SocketOutlet:
@@ -122,8 +126,11 @@ def _buffered(transport: asyncio.Transport) -> int:
 class ViewerGateway:
     """Opens and serves views."""
 
-    def __init__(self, *, door: Door, streams: Streams, bearer: Callable[[web.Request], str | None]) -> None:
+    def __init__(
+        self, *, door: Door, doorkeeper: Doorkeeper, streams: Streams, bearer: Callable[[web.Request], str | None]
+    ) -> None:
         self._door = door
+        self._doorkeeper = doorkeeper
         self._streams = streams
         self._bearer = bearer
         self._open: set[Viewer] = set()
@@ -142,7 +149,7 @@ class ViewerGateway:
         codec = VIEWER_CODECS[ws.ws_protocol or JSON_SUBPROTOCOL]
         outlet = SocketOutlet(request.transport, ws, codec)
 
-        async def opening() -> tuple[Principal, Since | None] | None:
+        async def opening() -> Opened | None:
             try:
                 async with asyncio.timeout(WATCH_TIMEOUT_S):
                     watch = decode_frame(await ws.receive(), codec)
@@ -153,7 +160,7 @@ class ViewerGateway:
                 return None
             if not isinstance(watch, Watch):
                 raise BadFrame("watch_first", "The first frame is `watch`.")
-            return await self._door.authenticate(watch.token), watch.since
+            return watch.token, await self._door.authenticate(watch.token), watch.since
 
         async def until_closed(viewer: Viewer) -> None:
             while (message := decode_frame(await ws.receive(), codec)) is not None:
@@ -178,8 +185,8 @@ class ViewerGateway:
         assert request.transport is not None
         outlet = EventStreamOutlet(request.transport, chunked=request.version >= HttpVersion11)
 
-        async def opening() -> tuple[Principal, Since | None] | None:
-            return principal, since
+        async def opening() -> Opened | None:
+            return token, principal, since
 
         async def until_closed(viewer: Viewer) -> None:
             if look is not None:
@@ -192,7 +199,7 @@ class ViewerGateway:
     async def _serve(
         self,
         outlet: SocketOutlet | EventStreamOutlet,
-        opening: Callable[[], Awaitable[tuple[Principal, Since | None] | None]],
+        opening: Callable[[], Awaitable[Opened | None]],
         until_closed: Callable[[Viewer], Awaitable[None]],
     ) -> None:
         viewer: Viewer | None = None
@@ -201,9 +208,11 @@ class ViewerGateway:
             opened = await opening()
             if opened is None:
                 return
-            viewer = await self._streams.join(outlet, *opened)
-            self._open.add(viewer)
-            await until_closed(viewer)
+            token, principal, since = opened
+            with self._doorkeeper.inside(token, outlet.close):
+                viewer = await self._streams.join(outlet, principal, since)
+                self._open.add(viewer)
+                await until_closed(viewer)
         except BadFrame as error:
             metrics.frames_refused.labels(error.code).inc()
             outlet.write(Frame(Nack(0, error.code, False, error.detail)).wrapped(outlet.wrapping))

@@ -114,6 +114,15 @@ class AvailabilityAction(Up, frozen=True, tag="availability"):
     state: Literal["available", "on_break", "offline"]
 
 
+class MoveDecline(Up, frozen=True, tag="move_decline"):
+    """The driver would rather stay: he is told of no other place in this shift."""
+
+    seq: Seq
+    id: ShortText
+    t: Millis
+    move_id: ShortText
+
+
 class MessageAction(Up, frozen=True, tag="message"):
     """The driver wrote to the desk, or to the customer, about a delivery he has."""
 
@@ -131,7 +140,7 @@ class Pong(Up, frozen=True, tag="pong"):
     t: Millis = 0
 
 
-DriverAction = OfferReply | StatusAction | ProofRef | AvailabilityAction | MessageAction
+DriverAction = OfferReply | StatusAction | ProofRef | AvailabilityAction | MoveDecline | MessageAction
 DriverUp = Hello | Fixes | DriverAction | Pong
 
 # --- driver socket, down -----------------------------------------------------------------------------------------
@@ -176,11 +185,24 @@ class OfferGone(Down, frozen=True, tag="offer_gone"):
     reason: str
 
 
+class Move(Down, frozen=True, tag="move"):
+    """Where an idle driver had better wait, because orders come from there; None: nowhere in particular."""
+
+    move: dict[str, Any] | None
+
+
 class Route(Down, frozen=True, tag="route"):
     """The driver's whole route, replaced as one: an ordered list of stops. A higher `version` wins."""
 
     version: int
     stops: list[dict[str, Any]]
+
+
+class Shift(Down, frozen=True, tag="shift"):
+    """Whether the driver is at work, whoever changed it. `silent_since` (RFC 3339): he was taken off for silence."""
+
+    state: Literal["offline", "available", "busy", "on_break"]
+    silent_since: str | None
 
 
 class DriverMessage(Down, frozen=True, tag="message"):
@@ -279,7 +301,7 @@ class Numbers(Down, frozen=True, tag="numbers"):
     numbers: dict[str, Any]
 
 
-DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Route | DriverMessage | Config | Ping
+DriverDown = Welcome | Ack | Nack | Offer | OfferGone | Move | Route | Shift | DriverMessage | Config | Ping
 ViewerDown = Snapshot | Delta | Resumed | Positions | Numbers | Nack | Closed
 
 # --- close codes -------------------------------------------------------------------------------------------------
@@ -300,7 +322,7 @@ CLOSE_CODES: Final = {
     CLOSE_TOO_SLOW: "What waits for this viewer grew past the bound.",
     CLOSE_IDLE: "Nothing was said for too long.",
     CLOSE_BAD_TOKEN: "The token is not known.",
-    CLOSE_EXPIRED: "The token has expired.",
+    CLOSE_EXPIRED: "The token has expired, or was revoked.",
     CLOSE_TAKEN_OVER: "The same device opened another socket.",
     CLOSE_BAD_FRAME: "A frame could not be read; a `nack` before it says why.",
     CLOSE_FORBIDDEN: "This token may not do this.",

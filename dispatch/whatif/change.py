@@ -6,14 +6,14 @@ Fewer: those who brought least that day go first. More: those who brought most c
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID, uuid5
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
-from dispatch.engine.problem import PerJob, PerSecond
-from dispatch.policy import Policies, Policy, Stack, check
+from dispatch import policy
+from dispatch.policy import Policies, Policy, PolicyChange
 from dispatch.whatif.past import PastDay, PastShift
 from kernel.errors import invalid
 
@@ -21,62 +21,35 @@ DRIVERS_MAX: Final = 50
 TWIN: Final = UUID("6f6e7761-7264-4000-8000-747769000000")
 
 
-class OtherWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a second of each thing is worth, in hundredths (`dispatch/engine/problem.py`); None leaves it as it is."""
-
-    delay: PerSecond | None = None
-    lateness: PerSecond | None = None
-    driver_time: PerSecond | None = None
-    empty_travel: PerSecond | None = None
-    pool_instead_of_dedicated: PerJob | None = None
-    dedicated_priority_step: PerJob | None = None
-    fairness: PerJob | None = None
-
-
-class OtherPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the same day is to be dispatched; None leaves it as it is, for each business as it is there."""
-
-    stack_max: Stack | None = None
-    uses_shared_pool: bool | None = None
-    weights: OtherWeights = OtherWeights()
-
-
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The alternative: so many drivers more (or, below 0, fewer), and another policy."""
+    """The alternative: so many drivers more (or, below 0, fewer), and what to change in each business' policy."""
 
     drivers: Annotated[int, Meta(ge=-DRIVERS_MAX, le=DRIVERS_MAX)] = 0
-    policy: OtherPolicy = OtherPolicy()
+    policy: PolicyChange = PolicyChange()
 
 
-def under(policies: Policies, other: OtherPolicy) -> Policies:
-    """Return policies with the other one's fields over them; raises `validation_failed` when they make no sense."""
+def under(policies: Policies, change: PolicyChange) -> Policies:
+    """Return policies with a change over each of them; raises `validation_failed` when they make no sense."""
     return Policies(
-        _under(policies.operator, other), {key: _under(own, other) for key, own in policies.businesses.items()}
+        _under(policies.operator, change), {key: _under(own, change) for key, own in policies.businesses.items()}
     )
 
 
-def _under(policy: Policy, other: OtherPolicy) -> Policy:
-    weights = msgspec.structs.replace(policy.weights, **_given(other.weights))
-    changed_policy = msgspec.structs.replace(policy, **(_given(other) | {"weights": weights}))
-    check(changed_policy)
-    return changed_policy
-
-
-def _given(fields: OtherPolicy | OtherWeights) -> dict[str, Any]:
-    return {name: value for name, value in msgspec.structs.asdict(fields).items() if value is not None}
+def _under(before: Policy, change: PolicyChange) -> Policy:
+    after = policy.policy_of(policy.changed(msgspec.to_builtins(before), change))
+    policy.check(after)
+    return after
 
 
 def changed(day: PastDay, change: Change) -> PastDay:
     """Return the day with other drivers, policies and pool; raises `validation_failed` when it makes no sense."""
-    pool = change.policy.uses_shared_pool
-    return msgspec.structs.replace(
-        day,
-        deliveries=day.deliveries
-        if pool is None
-        else tuple(msgspec.structs.replace(one, uses_shared_pool=pool) for one in day.deliveries),
-        shifts=_shifts(day, change.drivers),
-        policies=under(day.policies, change.policy),
-    )
+    policies, deliveries = under(day.policies, change.policy), day.deliveries
+    if change.policy.uses_shared_pool is not UNSET:
+        deliveries = tuple(
+            msgspec.structs.replace(one, uses_shared_pool=policies.of(one.business_id).uses_shared_pool)
+            for one in deliveries
+        )
+    return msgspec.structs.replace(day, deliveries=deliveries, shifts=_shifts(day, change.drivers), policies=policies)
 
 
 def _shifts(day: PastDay, more: int) -> tuple[PastShift, ...]:

@@ -1,7 +1,7 @@
 """The same day twice through the engine, as it is and as it could be, beside what really happened.
 
-Only the two played days are compared with each other: both have the same blind spots. How far the played day is from
-the real one is the model's error, and is told with it.
+The day played as it is should come near the real one: how near it does is told, so that people know how far to trust
+the difference between the two played days.
 """
 
 from __future__ import annotations
@@ -11,27 +11,23 @@ from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
-import numpy as np
 
-from dispatch.decisions import OFFER_LEAD_S
-from dispatch.engine.legs import VEHICLES, CrowLegs, TableLegs
-from dispatch.engine.problem import Legs
-from dispatch.snapshot import LEAD_S
 from dispatch.whatif.change import Change, changed
-from dispatch.whatif.day import Day, Delivery, Rules, Shift
-from dispatch.whatif.outcome import Move, Outcome, Service, Work, as_it_was, service, work
+from dispatch.whatif.outcome import Outcome, Service, Work, as_it_was, service, work
 from dispatch.whatif.past import PastDay
-from dispatch.worker import STOP_SERVICE_S
-from geo.point import Point, as_array
-from geo.travel import CrowFlies, TravelTimes
-from kernel.clock import to_ms
+from dispatch.whatif.played import play
+from dispatch.whatif.roads import legs_of
+from geo.cells import cell_of, outline
+from geo.travel import TravelTimes
 from kernel.errors import Problem
 from kernel.ids import Kind, show, show_or_none
 
-EPOCH_S: Final = 60
-TABLE_PLACES_MAX: Final = 1_200
-"""Up to so many places of a day the provider of travel times is asked for all pairs; beyond, the straight line is."""
 HOUR_S: Final = 3_600
+NEAR: Final = 0.1
+"""A played day whose times and ways are so near the real one's (as a share of them) is one to build on."""
+CELL_RESOLUTIONS: Final = (9, 8, 7)
+PER_CELL_MIN: Final = 3.0
+"""Cells of about 350 m, 900 m or 2.4 km across: the smallest that hold so many deliveries on average."""
 
 Phase = Literal["baseline", "alternative"]
 Told = Callable[[Phase, float], None]
@@ -46,6 +42,33 @@ class Slice(msgspec.Struct, frozen=True):
     hour: int | None = None
     business_id: str | None = None
     name: str | None = None
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """A piece of the town, its corners as (lat, lng), and how the doors in it were served in three days."""
+
+    corners: list[tuple[float, float]]
+    real: Service
+    baseline: Service
+    alternative: Service
+
+
+class Check(msgspec.Struct, frozen=True):
+    """How near the day played as it is comes to the real one, of what was delivered in both: played less real.
+
+    `door_off_s` is by how much a single door is off, on average; `same_driver` the share that the same driver brought;
+    `near` says whether times to the door and metres are within a tenth.
+    """
+
+    deliveries: int
+    click_to_door_s: int | None
+    click_to_door_share: float | None
+    door_off_s: int | None
+    late: int
+    distance_m: int
+    distance_share: float | None
+    same_driver: float | None
+    near: bool
 
 
 class Variant(msgspec.Struct, frozen=True):
@@ -88,8 +111,10 @@ class Comparison(msgspec.Struct, frozen=True):
     real: Variant
     baseline: Variant
     alternative: Variant
+    check: Check
     hours: list[Slice]
     businesses: list[Slice]
+    cells: list[Cell]
     paths: list[Path]
     doors: list[Door]
 
@@ -100,9 +125,9 @@ def compare(
     """Play a day as it is and as it could be; `of` is the business whose day it is. Raises `Problem`s with words."""
     check(day)
     other = changed(day, change)
-    legs, source, places = _legs(day, travel)
-    baseline = _played(day, legs, places, lambda share: told("baseline", share))
-    alternative = _played(other, legs, places, lambda share: told("alternative", share))
+    legs, source, places = legs_of(day, travel)
+    baseline = play(day, legs, places, lambda share: told("baseline", share))
+    alternative = play(other, legs, places, lambda share: told("alternative", share))
     real = as_it_was(day)
     days = (real, baseline, alternative)
 
@@ -129,11 +154,13 @@ def compare(
         real=Variant(whole[0], took[0]),
         baseline=Variant(whole[1], took[1]),
         alternative=Variant(whole[2], took[2]),
+        check=_check(day, real, baseline),
         hours=[Slice(*cut(numbers), hour=hour) for hour, numbers in sorted(by_hour.items())],
         businesses=[
             Slice(*cut(numbers), business_id=show(Kind.BUSINESS, business_id), name=day.businesses[business_id])
             for business_id, numbers in sorted(by_business.items(), key=lambda item: (-len(item[1]), item[0]))
         ],
+        cells=[Cell(outline(cell), *cut(numbers)) for cell, numbers in sorted(_by_cell(day).items())],
         paths=_paths(other, day, baseline, alternative),
         doors=[
             Door(one.dropoff.lat, one.dropoff.lng, *(_late(outcome, number, one.promised_s) for outcome in days))
@@ -152,89 +179,44 @@ def check(day: PastDay) -> None:
         raise Problem("no_day", f"Nobody worked on {day.date}, so there is nobody to play the day with.")
 
 
+def _check(day: PastDay, real: Outcome, played: Outcome) -> Check:
+    both = [number for number in real.door_s if number in played.door_s]
+    first, second = service(day.deliveries, real, both), service(day.deliveries, played, both)
+    ways = work(day, real).distance_m, work(day, played).distance_m
+    gap_s = share = off_s = None
+    if first.click_to_door_mean_s is not None and second.click_to_door_mean_s is not None:
+        gap_s = second.click_to_door_mean_s - first.click_to_door_mean_s
+        share = round(gap_s / max(1, first.click_to_door_mean_s), 4)
+        off_s = round(sum(abs(played.door_s[number] - real.door_s[number]) for number in both) / len(both))
+    ways_share = round((ways[1] - ways[0]) / ways[0], 4) if ways[0] else None
+    same = sum(real.driver[number] == played.driver[number] for number in both)
+    return Check(
+        deliveries=len(both),
+        click_to_door_s=gap_s,
+        click_to_door_share=share,
+        door_off_s=off_s,
+        late=second.late - first.late,
+        distance_m=ways[1] - ways[0],
+        distance_share=ways_share,
+        same_driver=round(same / len(both), 3) if both else None,
+        near=share is not None and ways_share is not None and max(abs(share), abs(ways_share)) <= NEAR,
+    )
+
+
+def _by_cell(day: PastDay) -> dict[str, list[int]]:
+    """Return the deliveries by the cell of their door, in cells that hold some each."""
+    found: dict[str, list[int]] = {}
+    for resolution in CELL_RESOLUTIONS:
+        found = {}
+        for number, one in enumerate(day.deliveries):
+            found.setdefault(cell_of(one.dropoff, resolution), []).append(number)
+        if len(day.deliveries) >= PER_CELL_MIN * len(found):
+            break
+    return found
+
+
 def _late(outcome: Outcome, number: int, promised_s: int) -> int | None:
     return max(0, outcome.door_s[number] - promised_s) if number in outcome.door_s else None
-
-
-def _legs(day: PastDay, travel: TravelTimes) -> tuple[Legs, str, dict[Point, int]]:
-    """Return the seconds between all places of a day, where they are from, and the places' numbers."""
-    places: dict[Point, int] = {}
-    for one in day.deliveries:
-        places.setdefault(one.pickup, len(places))
-        places.setdefault(one.dropoff, len(places))
-    for shift in day.shifts:
-        places.setdefault(shift.at, len(places))
-    where = as_array(list(places))
-    if len(places) > TABLE_PLACES_MAX:
-        return CrowLegs(where), CrowFlies.source, places
-    table = np.zeros((len(VEHICLES), len(places), len(places)), np.int32)
-    for vehicle in {shift.vehicle for shift in day.shifts}:
-        seconds = table[VEHICLES.index(vehicle)] = travel.seconds(where, where, vehicle)
-        np.fill_diagonal(seconds, 0)
-        table[VEHICLES.index(vehicle)] = seconds
-    return TableLegs(table), travel.source, places
-
-
-def _played(day: PastDay, legs: Legs, places: dict[Point, int], told: Callable[[float], None]) -> Outcome:
-    limits = day.policies.operator.vehicles
-    played = Day(
-        tuple(
-            Delivery(
-                id=one.id,
-                business_id=one.business_id,
-                pickup=places[one.pickup],
-                dropoff=places[one.dropoff],
-                placed_s=one.placed_s,
-                known_s=max(one.placed_s, one.ready_s - LEAD_S),
-                ready_s=one.ready_s,
-                promised_s=one.promised_s,
-                uses_shared_pool=one.uses_shared_pool,
-                stack_max=day.policies.of(one.business_id).stack_max,
-                needs=one.needs,
-                size=one.size,
-                distance_m=one.distance_m,
-            )
-            for one in day.deliveries
-        ),
-        tuple(
-            Shift(
-                driver_id=shift.driver_id,
-                place=places[shift.at],
-                on_s=shift.on_s,
-                off_s=shift.off_s,
-                vehicle=VEHICLES.index(shift.vehicle),
-                pool=shift.pool,
-                business_priority=shift.business_priority,
-                skills=shift.skills,
-                capacity=limits[shift.vehicle].capacity,
-                distance_m_max=limits[shift.vehicle].distance_m_max,
-            )
-            for shift in day.shifts
-        ),
-        legs,
-        Rules(
-            epoch_s=EPOCH_S,
-            lead_s=OFFER_LEAD_S,
-            pickup_service_s=STOP_SERVICE_S,
-            dropoff_service_s=STOP_SERVICE_S,
-            weights=day.policies.operator.weights,
-            business_weights=day.policies.weights(),
-        ),
-        to_ms(day.starts_at),
-    )
-    played.play(told)
-    where = list(places)
-    outcome = Outcome(trips=len(played.trips))
-    for trip in played.trips:
-        driver_id = day.shifts[trip.shift].driver_id
-        outcome.busy_s[driver_id] = outcome.busy_s.get(driver_id, 0) + trip.free_s - trip.left_s
-        for job, door_s in zip(trip.jobs, trip.doors_s, strict=True):
-            outcome.picked_s[job], outcome.door_s[job], outcome.driver[job] = trip.picked_s, door_s, driver_id
-    outcome.moves = [
-        Move(day.shifts[way.shift].driver_id, way.at_s, where[way.start], where[way.end], way.aboard)
-        for way in played.ways
-    ]
-    return outcome
 
 
 def _paths(other: PastDay, day: PastDay, baseline: Outcome, alternative: Outcome) -> list[Path]:

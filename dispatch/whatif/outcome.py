@@ -26,37 +26,55 @@ class Move(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Outcome:
-    """Moments and driver by the delivery's number in the day; `busy_s` by driver; how many trips, and all legs."""
+    """Moments and driver by the delivery's number in the day, and all legs; `told_s` is when its driver accepted."""
 
+    told_s: dict[int, int] = field(default_factory=dict)
     picked_s: dict[int, int] = field(default_factory=dict)
     door_s: dict[int, int] = field(default_factory=dict)
     driver: dict[int, UUID] = field(default_factory=dict)
-    busy_s: dict[UUID, int] = field(default_factory=dict)
-    trips: int = 0
     moves: list[Move] = field(default_factory=list)
+
+    def by_driver(self) -> dict[UUID, list[int]]:
+        """Return the numbers of what each driver brought."""
+        found: dict[UUID, list[int]] = {}
+        for number, driver_id in self.driver.items():
+            found.setdefault(driver_id, []).append(number)
+        return found
+
+    def busy_s(self) -> int:
+        """Return how many seconds drivers had work: from when one was told of it to its door."""
+        spans = [[(self.told_s[n], self.door_s[n]) for n in mine] for mine in self.by_driver().values()]
+        return sum(map(_covered, spans))
+
+    def trips(self) -> int:
+        """Return how many times somebody with nothing aboard picked something up."""
+        trips = 0
+        for mine in self.by_driver().values():
+            aboard = 0
+            for _, change in sorted([(self.picked_s[n], 0) for n in mine] + [(self.door_s[n], 1) for n in mine]):
+                trips += change == 0 and aboard == 0
+                aboard += -1 if change else 1
+        return trips
 
 
 def as_it_was(day: PastDay) -> Outcome:
     """Return what really happened, as far as it is known from the deliveries' own moments."""
     outcome = Outcome()
-    stops: dict[UUID, list[tuple[int, int, Point, int]]] = {}
-    spans: dict[UUID, list[tuple[int, int]]] = {}
     for number, one in enumerate(day.deliveries):
         if one.driver_id is None or one.picked_s is None or one.door_s is None:
             continue
-        outcome.picked_s[number], outcome.door_s[number] = one.picked_s, one.door_s
+        outcome.told_s[number] = one.picked_s if one.assigned_s is None else one.assigned_s
+        outcome.picked_s[number], outcome.door_s[number] = one.picked_s, max(one.door_s, one.picked_s)
         outcome.driver[number] = one.driver_id
-        stops.setdefault(one.driver_id, []).append((one.picked_s, 1, one.pickup, number))
-        stops[one.driver_id].append((max(one.door_s, one.picked_s), -1, one.dropoff, number))
-        spans.setdefault(one.driver_id, []).append((one.assigned_s or one.picked_s, one.door_s))
     starts = {shift.driver_id: shift.at for shift in sorted(day.shifts, key=lambda shift: -shift.on_s)}
-    for driver_id, visits in stops.items():
-        place, aboard = starts.get(driver_id, visits[0][2]), 0
-        for at_s, change, stop, _ in sorted(visits, key=lambda visit: (visit[0], -visit[1], visit[3])):
-            outcome.trips += change > 0 and aboard == 0
+    for driver_id, mine in outcome.by_driver().items():
+        visits = [(outcome.picked_s[n], 1, n) for n in mine] + [(outcome.door_s[n], -1, n) for n in mine]
+        visits.sort(key=lambda visit: (visit[0], -visit[1], visit[2]))
+        place, aboard = starts.get(driver_id, day.deliveries[visits[0][2]].pickup), 0
+        for at_s, change, number in visits:
+            stop = day.deliveries[number].pickup if change > 0 else day.deliveries[number].dropoff
             outcome.moves.append(Move(driver_id, at_s, place, stop, aboard))
             place, aboard = stop, aboard + change
-        outcome.busy_s[driver_id] = _covered(spans[driver_id])
     return outcome
 
 
@@ -115,6 +133,7 @@ def work(day: PastDay, outcome: Outcome) -> Work:
     shifts = day.shifts
     worked_s = sum(max(0, min(shift.off_s, day.until_s) - shift.on_s) for shift in shifts)
     pay_minor = sum(day.deliveries[number].pay_minor for number in outcome.door_s)
+    trips = outcome.trips()
     meters = [(road_meters(move.start, move.end), move.aboard) for move in outcome.moves]
     return Work(
         drivers=len({shift.driver_id for shift in shifts}),
@@ -123,7 +142,7 @@ def work(day: PastDay, outcome: Outcome) -> Work:
         pay_per_hour_minor=round(pay_minor * 3600 / worked_s) if worked_s else None,
         distance_m=sum(m for m, _ in meters),
         empty_m=sum(m for m, aboard in meters if not aboard),
-        utilisation=round(min(1.0, sum(outcome.busy_s.values()) / worked_s), 4) if worked_s else None,
-        trips=outcome.trips,
-        deliveries_per_trip=round(len(outcome.door_s) / outcome.trips, 3) if outcome.trips else None,
+        utilisation=round(min(1.0, outcome.busy_s() / worked_s), 4) if worked_s else None,
+        trips=trips,
+        deliveries_per_trip=round(len(outcome.door_s) / trips, 3) if trips else None,
     )

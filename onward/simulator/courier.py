@@ -30,6 +30,7 @@ NOISE_M: Final = 4.0
 NOISE_MEMORY: Final = 0.9
 ACCEPTS: Final = 0.92
 IGNORES: Final = 0.03
+FOLLOWS: Final = 0.8
 WRITES: Final = 0.2
 DROPOUT_PER_TICK: Final = 1 / 240
 OFFLINE_PER_TICK: Final = 1 / 300
@@ -70,6 +71,7 @@ class Courier:
         self._speed = 0.0
         self._noise = (0.0, 0.0)
         self._stops: list[dict[str, Any]] = []
+        self._advised: dict[str, Any] | None = None
         self._route_version = -1
         self._silent_until = 0.0
         self._offline_until = 0.0
@@ -173,10 +175,13 @@ class Courier:
         kind = message["type"]
         if kind == "welcome":
             self._adopt(message["state"]["route"])
+            self._advised = message["state"]["move"]
             for offer in message["state"]["offers"]:
                 self._consider(offer)
         elif kind == "route":
             self._adopt(message)
+        elif kind == "move":
+            self._advised = message["move"]
         elif kind == "offer":
             self._consider(message["offer"])
         elif kind == "nack" and not message["retry"]:
@@ -206,12 +211,18 @@ class Courier:
     # --- the street -----------------------------------------------------------------------------------------------
 
     async def _roam(self) -> None:
-        """Wait near where work comes from, sometimes moving to another corner."""
+        """Wait, go where he is told that work comes from, or else sometimes to another corner."""
         self._speed = 0.0
         for _ in range(self._random.randint(4, 15)):
             await asyncio.sleep(TICK_S)
             if self._stops:
                 return
+            if self._advised is not None:
+                move, self._advised = self._advised, None
+                if self._random.random() < FOLLOWS:
+                    await self._drive(Point(move["lat"], move["lng"]), while_idle=True)
+                    return
+                await self.client.act("move_decline", move_id=move["id"])
         lat, lng = self._at.lat, self._at.lng
         away = Point(lat + self._random.uniform(-0.002, 0.002), lng + self._random.uniform(-0.004, 0.004))
         await self._drive(away, while_idle=True)

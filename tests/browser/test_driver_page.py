@@ -241,6 +241,11 @@ async def test_a_drivers_hour_with_a_late_yes_and_a_closed_door(town: Onward, br
     await expect(second.get_by_text("Your yes is sent as soon as")).to_be_visible()
     async with town.installation.db.platform_tx(Reason.ADMIN) as con:
         await con.execute("UPDATE offers SET expires_at = now() - interval '1 second' WHERE status = 'sent'")
+    await eventually(
+        lambda: dora.rows("SELECT 1 FROM offers WHERE status = 'sent' AND expires_at < now()"),
+        lambda open_still: not open_still,
+        "that his offer is closed",
+    )
     await second.clock.install()
     await second.clock.fast_forward(31_000)
     await expect(second.get_by_text("Waiting for an offer")).to_be_visible()
@@ -254,6 +259,8 @@ async def test_a_drivers_hour_with_a_late_yes_and_a_closed_door(town: Onward, br
     await dora.serves("Can't be delivered", "Nobody is there")
     await expect(second.get_by_text("Bring back to").first).to_be_visible()
     await dora.all_sent()
+    query = "SELECT reason FROM delivery_status_history WHERE delivery_id = $1 AND status = 'failed'"
+    assert [row["reason"] for row in await dora.rows(query, id_)] == ["nobody_there"]
     await second.reload()
     await dora.serves("Bring it back", "Brought back")
     await expect(second.get_by_text("Waiting for an offer")).to_be_visible()
@@ -265,7 +272,9 @@ async def test_a_drivers_hour_with_a_late_yes_and_a_closed_door(town: Onward, br
 
 
 async def test_the_page_never_steps_back(browser: Browser) -> None:
-    """A route written before the last word was heard changes nothing; what failed turns round; a no is gone at once."""
+    """A route written before the last word was heard changes nothing; what failed turns round; a no is gone at once;
+    who was taken off for silence is not one who left himself.
+    """
     page, _ = await open_page(browser, PHONE)
     code = (pages.folder() / "driver/work.js").read_text()
     seen = await page.evaluate(STEPS, code)
@@ -275,6 +284,8 @@ async def test_the_page_never_steps_back(browser: Browser) -> None:
     assert seen["lost"] == []
     assert seen["offers"] == ["two"]
     assert seen["shift"] == ["busy", "available"]
+    assert seen["silent"] == [True, False, False, False]
+    assert seen["after"] == ["offline", "available"]
 
 
 STEPS = """async (code) => {
@@ -289,11 +300,16 @@ STEPS = """async (code) => {
   const known = w.hear(w.nothing, welcome), picked = { type: "status", delivery_id: "d", status: "picked_up" };
   const confirmed = w.settle(known, picked), stale = w.hear(confirmed, route(3, "arrived_at_pickup"));
   const lost = w.hear(stale, { type: "route", version: 4, stops: [] });
+  const off = w.hear(lost, { type: "shift", state: "offline", silent_since: "2026-01-01T00:00:00Z" });
+  const back = w.hear(off, { type: "shift", state: "available", silent_since: null });
+  const leaves = { type: "availability", state: "offline" }, left = w.settle(off, leaves);
   return {
     confirmed: names(confirmed), stale: names(stale), lost: names(lost),
     failed: names(stale, [{ ...picked, status: "failed" }]),
     offers: w.picture(known, [{ type: "offer_reply", offer_id: "one", reply: "decline" }]).offers.map((one) => one.id),
     shift: [w.picture(stale, []).shift, w.picture(lost, []).shift],
+    silent: [[off, []], [off, [leaves]], [left, []], [back, []]].map(([one, acts]) => w.picture(one, acts).silent),
+    after: [w.picture(off, []).shift, w.picture(back, []).shift],
   };
 }"""
 

@@ -25,10 +25,17 @@ async def test_a_day_is_played_with_two_drivers_fewer(town: Onward, browser: Bro
     await page.get_by_role("button", name="Play the day").click()
     await expect(page.locator(".headline")).to_contain_text("2 drivers fewer", timeout=PLAYED_MS)
     await expect(page.get_by_role("row", name="drivers 4 2 −2 4", exact=True)).to_be_visible()
-    await expect(page.get_by_text("Compare the two played days")).to_be_visible()
+    await expect(page.get_by_text("The check.")).to_be_visible()
     await expect(page.locator(".uplot canvas")).to_have_count(2)
     await page.get_by_text("The same as a table").first.click()
     await expect(page.get_by_role("rowheader", name="12:00").first).to_be_visible()
+    areas = page.get_by_role("img", name="Alternative against as it is")
+    await expect(areas).to_be_visible()
+    await page.get_by_role("radio", name="difference").focus()
+    await page.keyboard.press("ArrowLeft")
+    await expect(page.get_by_role("radio", name="alternative")).to_be_checked()
+    await expect(page.locator(".steps li").first).to_contain_text("less than")
+    await page.get_by_role("radio", name="past the promise").check(force=True)
     await expect(page.get_by_role("img", name="Map of the doors")).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert complaints == []

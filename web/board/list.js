@@ -1,7 +1,7 @@
 // The lists: who has no driver, who may be late, what is under way, what is done; each the most urgent first, with the reason.
 import { useComputed } from "@preact/signals";
 import { duration, range, time } from "../shared/format.js";
-import { t } from "../shared/messages.js";
+import { reasonWords, t } from "../shared/messages.js";
 import { Empty, Icon, html } from "../shared/ui.js";
 import { pressed } from "./drag.js";
 import { Drivers } from "./drivers.js";
@@ -25,26 +25,26 @@ export function whoHasIt(d) {
 }
 // Why nobody has it, in the reader's words: the code, and who can't for which reason, most first.
 function whyOpen(d) {
-  if (!d.unassigned_reason) return d.reason;
+  if (!d.unassigned_reason) return reasonWords(d.reason);
   const { code, counts } = d.unassigned_reason, left = Object.entries(counts).sort((a, b) => b[1] - a[1]);
   return t(`r_${code}`, { why: left.map(([why, n]) => `${n} ${t(`x_${why}`)}`).join(", "), n: counts.offers ?? 0, time: time(d.retry_at) });
 }
 // Why it stands where it stands: what is in its way, and what that does to the promise.
 export function reasonOf(d) {
-  if (DONE.has(d.status)) return d.status === "delivered" ? "" : d.reason;
+  if (DONE.has(d.status)) return d.status === "delivered" ? "" : reasonWords(d.reason);
   const risk = atRisk(d) && t(withVanished.value.has(d.id) ? "r_vanished" : `r_${d.risk.code}`, { time: time(d.promised_at) });
   return [d.status === "pending" && !d.planned_at && whyOpen(d), risk].filter(Boolean).join(" · ");
 }
 function Row({ d, pick }) {
   const here = useComputed(() => String(selected.value === d.id)), stop = useComputed(() => (tabStop.value === d.id ? 0 : -1)), on = useComputed(() => isTicked(d.id));
-  const when = DONE.has(d.status) ? time(endedAt(d)) : d.eta ? range(d.eta.dropoff) : "", reason = reasonOf(d);
+  const when = DONE.has(d.status) ? time(endedAt(d)) : d.eta ? range(d.eta.dropoff) : "", why = reasonOf(d);
   const click = (event) => { if (movable(d) && (event.shiftKey || event.ctrlKey || event.metaKey)) tick(d.id, { range: event.shiftKey }); else pick(d.id); };
   return html`<li class="item" data-item=${d.id} onPointerEnter=${() => { pointed.value = d.id; }} onPointerLeave=${() => { pointed.value = null; }}>
     <button class="row" aria-current=${here} data-id=${d.id} tabindex=${stop} onFocus=${() => { focused.value = pointed.value = d.id; }} onClick=${click} onPointerDown=${(e) => pressed(e, d.id)}>
       <span class="bar" ref=${(e) => e && (e.style.background = colors.value[d.business_id])}></span>
       <span class="where">${d.dropoff.address}</span><${StatusBadge} d=${d}/>
       <span class="sub"><span class="code">${d.short_code}</span>${whoHasIt(d)}</span><span class="when num">${when}</span>
-      ${reason && html`<span class="reason">${reason}</span>`}</button>
+      ${why && html`<span class="reason">${why}</span>`}</button>
     ${movable(d) && html`<label class="tick"><input type="checkbox" tabindex="-1" aria-label=${t("tick", { code: d.short_code })} checked=${on} onClick=${(e) => tick(d.id, { range: e.shiftKey })}/></label>`}</li>`;
 }
 function Group({ name, list, pick }) {

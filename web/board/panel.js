@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { signal, useSignal } from "@preact/signals";
 import { isSilent } from "../shared/map.js";
 import { duration, money, range, since, time } from "../shared/format.js";
-import { t } from "../shared/messages.js";
+import { reasonWords, t } from "../shared/messages.js";
 import { token } from "../shared/session.js";
 import { DriverMark, Icon, Timeline, api, html, now } from "../shared/ui.js";
 import { filters } from "./filters.js";
@@ -16,18 +16,19 @@ import { Thread } from "./thread.js";
 import { Why } from "./why.js";
 
 // Before the pickup a delivery is canceled; with food aboard it can only be given up.
+const DEFAULT = { fail: "driver_unreachable", cancel: "canceled_by_store" };
 function CancelDialog({ d, close }) {
   const ref = useRef(null), wrong = useSignal(""), what = pickedUp(d) ? "fail" : "cancel";
   useEffect(() => ref.current.showModal(), []);
   const send = async (event) => {
     event.preventDefault();
-    const reason = new FormData(event.target).get("reason").trim() || t(`${what}_reason_default`);
+    const reason = new FormData(event.target).get("reason").trim() || DEFAULT[what];
     try { await api(token, `${what === "fail" ? "/dispatch" : ""}/deliveries/${d.id}/${what}`, { method: "POST", body: { reason } }); close(); }
     catch (error) { wrong.value = said.value = error.message; }
   };
   return html`<dialog ref=${ref} onClose=${close} aria-labelledby="cancel-title"><form onSubmit=${send}>
     <h2 id="cancel-title">${t(`${what}_title`, { code: d.short_code })}</h2><p>${t(`${what}_hint`)}</p>
-    <label class="field">${t("cancel_reason")}<input name="reason" maxlength="200" placeholder=${t(`${what}_reason_default`)}/></label>
+    <label class="field">${t("cancel_reason")}<input name="reason" maxlength="200" placeholder=${reasonWords(DEFAULT[what])}/></label>
     <p role="alert">${wrong}</p>
     <div class="actions"><button class="btn" type="button" onClick=${() => ref.current.close()}>${t("keep")}</button><button class="btn danger main">${t(what)}</button></div></form></dialog>`;
 }
@@ -78,6 +79,7 @@ function DriverPanel({ driver, pick }) {
   const some = driver.delivery_ids.map(deliveryOf).some((d) => d && movable(d));
   return html`<${Head} title=${driver.name} pick=${pick}><${DriverMark} state=${driver.state} silent=${silent}/><span>${t(`d_${driver.state}`)}</span><span>${t(`v_${driver.vehicle}`)} · ${t(`pool_${driver.pool}`)}</span></${Head}>
     <p class=${silent ? "reason" : "soft"}>${seen ? t(silent ? "silent_hint" : "seen", { time: seen }) : t("never_seen")}</p>
+    ${driver.move && html`<p class="card"><${Icon} name="away"/><span><b>${t("moves_to", { name: driver.move.name })}</b><small>${t("moves_why", { time: duration(driver.move.saves_s) })}</small></span></p>`}
     <section><h3>${t("carries")}</h3>${driver.delivery_ids.length ? html`<ul class="carried">${driver.delivery_ids.map(deliveryOf).filter(Boolean).map((d) => html`
       <li key=${d.id}><button class="card" onClick=${() => pick(d.id)}><span><b>${d.dropoff.address}</b><small>${d.short_code} · ${d.business_name}</small></span><${StatusBadge} d=${d}/></button></li>`)}</ul>` : html`<p class="soft">${t("nothing")}</p>`}
       <div class="actions">${some && html`<button class="btn" onClick=${() => relieve(driver)}>${t("relieve")}</button>`}

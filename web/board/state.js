@@ -99,10 +99,12 @@ export const counts = computed(() => {
 export const silentDrivers = computed(() => { const at = now.value; return (link.view.peek()?.drivers ?? []).filter((d) => d.state !== "offline" && isSilent(d, at)).length; });
 export const positionOf = (id) => link.view.peek()?.drivers.find((driver) => driver.id === id)?.position;
 
+// The line of an idle driver to where he was told to wait.
+const toWait = (driver) => (driver?.position && driver.move ? [driver.position, driver.move] : []);
 // The line of a delivery or of a driver's next one: where he is, what he still has to reach.
 export function wayOf(id, all) {
   const d = deliveryOf(id) ?? deliveries.value.find((one) => one.driver_id === id && !DONE.has(one.status));
-  if (!d) return [];
+  if (!d) return toWait(all.find((driver) => driver.id === id));
   const at = DONE.has(d.status) ? null : all.find((driver) => driver.id === d.driver_id)?.position;
   return [...(at ? [at] : []), ...(at && pickedUp(d) ? [] : [d.pickup]), d.dropoff];
 }

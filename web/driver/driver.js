@@ -6,8 +6,9 @@ import { t } from "../shared/messages.js";
 import { Empty, Icon, LinkState, ThemeSwitch, api, html, render } from "../shared/ui.js";
 import { account, keepAccount } from "./account.js";
 import { Earnings, loadEarnings, open as earningsOpen, today } from "./earnings.js";
+import { Move } from "./move.js";
 import { Offer, allowSound } from "./offer.js";
-import { begin, broken, elsewhere, goTo, leave, link, offer, said, shift, shown, trouble, waiting, working } from "./state.js";
+import { begin, broken, elsewhere, goTo, leave, link, move, offer, said, shift, shown, silent, trouble, waiting, working } from "./state.js";
 import { Action, Stops } from "./stops.js";
 
 const wrong = signal(""), busy = signal(false);
@@ -58,7 +59,8 @@ function Notices() {
 const come = () => { allowSound(); goTo("available"); };
 function Idle() {
   const name = account.name.split(" ")[0];
-  if (shift.value === "available") return html`<${Empty} title=${t("dr_wait")} hint=${t("dr_wait_hint")}/>`;
+  if (shift.value === "available") return html`<${Empty} title=${t("dr_wait")} hint=${t("dr_wait_hint")}/>${move.value && html`<${Move} move=${move.value}/>`}`;
+  if (silent.value) return html`<${Empty} title=${t("dr_silent")} hint=${t("dr_silent_hint")}/>`;
   if (shift.value === "on_break") return html`<${Empty} title=${t("dr_rest")} hint=${t("dr_rest_hint")}/>`;
   return html`<${Empty} title=${t("dr_hello", { name })} hint=${t("dr_hello_hint")}/>`;
 }

@@ -8,7 +8,7 @@ import { hear, nothing, settle } from "./work.js";
 const SUBPROTOCOL = "onward.v1.json";
 const BACKOFF_MIN_MS = 300, BACKOFF_MAX_MS = 8000, ACK_MAX_MS = 20_000, RESEND_MS = 300, PHOTO_RETRY_MS = 3000, GREETING_MAX_MS = 10_000;
 const AGAIN = new Set([401, 408, 425, 429]);
-const ANSWERS = new Set(["welcome", "route", "offer", "offer_gone", "message"]);
+const ANSWERS = new Set(["welcome", "route", "offer", "offer_gone", "shift", "message", "move"]);
 
 // `state`: connecting, live, lost, refused (sign in again) or ended (another window took over); `lostAt` in milliseconds.
 // `queue`: what the server does not have yet. `known`: its last word. `onRefused`: called with what it would not do, and why;

@@ -3,12 +3,12 @@ import { useEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { duration, meters, money, time } from "../shared/format.js";
 import { makeMap } from "../shared/map.js";
-import { t } from "../shared/messages.js";
+import { reasonWords, t } from "../shared/messages.js";
 import { Icon, html, now } from "../shared/ui.js";
 import { at, link, reply } from "./state.js";
 import { useSteady } from "./steady.js";
 
-const REASONS = ["dr_no_far", "dr_no_pay", "dr_no_busy", "dr_no_other"], COLOR = "#0f766e", RING = 276.5, CALL_MS = 3600;
+const REASONS = ["too_far", "too_little_pay", "busy", "other"], COLOR = "#0f766e", RING = 276.5, CALL_MS = 3600;
 const declining = signal(false);
 
 // A short tone and a buzz, again and again until he looks; browsers let a page sound once it was touched.
@@ -58,9 +58,9 @@ function Sketch({ offer }) {
 function Decline({ offer }) {
   const first = useRef(null);
   useEffect(() => first.current.focus(), []);
-  const no = (reason) => { declining.value = false; reply(offer, "decline", t(reason)); };
+  const no = (why) => { declining.value = false; reply(offer, "decline", why); };
   return html`<div class="reasons" role="group" aria-label=${t("dr_why_not")} onKeyDown=${(event) => { if (event.key === "Escape") declining.value = false; }}><h2>${t("dr_why_not")}</h2>
-    ${REASONS.map((reason, n) => html`<button key=${reason} ref=${n ? null : first} class="btn" onClick=${() => no(reason)}>${t(reason)}</button>`)}
+    ${REASONS.map((why, n) => html`<button key=${why} ref=${n ? null : first} class="btn" onClick=${() => no(why)}>${reasonWords(why)}</button>`)}
     <button class="btn quiet" onClick=${() => { declining.value = false; }}>${t("dr_back")}</button></div>`;
 }
 export function Offer({ offer }) {

@@ -16,10 +16,14 @@ export const link = signal(null), elsewhere = signal(false), broken = signal("")
 export const waiting = computed(() => (link.value ? countOf(link.value.queue.value) : { fixes: 0, actions: 0, photos: 0 }));
 const actions = computed(() => (link.value ? actionsOf(link.value.queue.value) : []));
 export const shown = computed(() => (link.value ? picture(link.value.known.value, actions.value) : null));
-export const shift = computed(() => shown.value?.shift ?? "offline"), working = computed(() => onShift(shift.value));
+export const shift = computed(() => shown.value?.shift ?? "offline"), silent = computed(() => shown.value?.silent ?? false);
+// Who was taken off line for silence is still looked for: his next position brings him back.
+export const working = computed(() => onShift(shift.value) || silent.value);
 const stops = computed(() => shown.value?.stops ?? []);
 // An offer without time left is none, whether the server could say so or not.
 export const offer = computed(() => shown.value?.offers.find((one) => Date.parse(one.expires_at) > now.value) ?? null);
+// Where to wait, until that is over, whether the server could say so or not.
+export const move = computed(() => { const one = shown.value?.move; return one && Date.parse(one.expires_at) > now.value ? one : null; });
 export { at, trouble };
 
 let silence = 0;
@@ -65,6 +69,7 @@ export const act = (type, fields) => link.value.act(type, fields);
 // `more`: why (`reason`), or the PIN or barcode (`code`).
 export const report = (stop, status, more = {}) => act("status", { delivery_id: stop.delivery_id, status, ...more });
 export const goTo = (state) => act("availability", { state });
+export const declineMove = (one) => act("move_decline", { move_id: one.id });
 export const reply = (one, answer, reason) => act("offer_reply", { offer_id: one.id, reply: answer, ...(reason ? { reason } : {}) });
 export function leave() {
   link.value?.close();

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { meters, money, time } from "../shared/format.js";
-import { t } from "../shared/messages.js";
+import { reasonWords, t } from "../shared/messages.js";
 import { Talk } from "../shared/talk.js";
 import { Icon, html } from "../shared/ui.js";
 import { shrink } from "./camera.js";
@@ -11,7 +11,7 @@ import { useSteady } from "./steady.js";
 import { Proof, ProofButton } from "./proofs.js";
 import { canFail, mapLink, metersTo, nextStatus, proofLeft } from "./work.js";
 
-const REASONS = ["dr_fail_nobody", "dr_fail_address", "dr_fail_refused", "dr_fail_damaged", "dr_fail_other"];
+const REASONS = ["nobody_there", "wrong_address", "refused", "damaged", "other"];
 const failing = signal(null);
 
 const titleOf = (stop) => t(`dr_stop_${stop.kind}`);
@@ -64,9 +64,9 @@ function Taken({ stop }) {
 function Fail() {
   const dialog = useRef(null), stop = failing.value;
   useEffect(() => { if (stop) dialog.current.showModal(); else dialog.current.close(); }, [stop]);
-  const give = (reason) => { report(stop, "failed", { reason: t(reason) }); failing.value = null; };
+  const give = (why) => { report(stop, "failed", { reason: why }); failing.value = null; };
   return html`<dialog ref=${dialog} aria-labelledby="fail-title" onClose=${() => { failing.value = null; }}><div class="reasons">
-    <h2 id="fail-title">${t("dr_fail_title")}</h2>${REASONS.map((reason) => html`<button key=${reason} class="btn" onClick=${() => give(reason)}>${t(reason)}</button>`)}
+    <h2 id="fail-title">${t("dr_fail_title")}</h2>${REASONS.map((why) => html`<button key=${why} class="btn" onClick=${() => give(why)}>${reasonWords(why)}</button>`)}
     <button class="btn quiet" onClick=${() => { failing.value = null; }}>${t("dr_back")}</button></div></dialog>`;
 }
 

@@ -15,17 +15,19 @@ export const canFail = (stop) => stop.kind === "dropoff" && ABOARD.has(stop.stat
 // How the hand-over still has to be shown: photo, signature, pin or barcode; null when nothing is left but to say so.
 export const proofLeft = (stop, pictured) => (nextStatus(stop) === "delivered" && !pictured.has(stop.delivery_id) ? stop.proof : null);
 
-export const nothing = { driver: null, offers: [], version: -1, stops: [], notices: [], reached: {}, proofs: [], stores: {}, messages: [] };
+export const nothing = { driver: null, offers: [], version: -1, stops: [], notices: [], reached: {}, proofs: [], stores: {}, messages: [], move: null };
 
 // The server said something: what is known now.
 export function hear(state, message) {
   if (message.type === "welcome") {
-    const { driver, offers, route, notices, messages } = message.state;
-    return routed({ ...state, driver, offers, notices: notices ?? [], messages: messages ?? [], version: -1 }, route);
+    const { driver, offers, route, notices, messages, move } = message.state;
+    return routed({ ...state, driver, offers, notices: notices ?? [], messages: messages ?? [], move: move ?? null, version: -1 }, route);
   }
   if (message.type === "route") return routed(state, message);
+  if (message.type === "shift") return state.driver ? { ...state, driver: { ...state.driver, state: message.state, silent_since: message.silent_since } } : state;
   if (message.type === "offer") return { ...state, offers: [...state.offers.filter((one) => one.id !== message.offer.id), message.offer] };
   if (message.type === "message") return { ...state, messages: [...state.messages.filter((one) => one.id !== message.id), message] };
+  if (message.type === "move") return { ...state, move: message.move };
   if (message.type === "offer_gone") return { ...state, offers: state.offers.filter((one) => one.id !== message.offer_id) };
   return state;
 }
@@ -43,22 +45,24 @@ export function settle(state, action, refused = false) {
   if (action.type === "proof_ref" && !refused) return { ...state, proofs: [...new Set([...state.proofs, action.delivery_id])] };
   if (action.type === "status" && refused) return { ...state, proofs: action.status === "delivered" ? state.proofs.filter((id) => id !== action.delivery_id) : state.proofs };
   if (action.type === "status") return { ...state, reached: { ...state.reached, [action.delivery_id]: action.status } };
-  if (action.type === "availability" && !refused && state.driver) return { ...state, driver: { ...state.driver, state: action.state } };
+  if (action.type === "availability" && !refused && state.driver) return { ...state, driver: { ...state.driver, state: action.state, silent_since: null } };
   if (action.type === "message" && !refused) return { ...state, messages: [...state.messages, written(action)] };
+  if (action.type === "move_decline") return { ...state, move: state.move?.id === action.move_id ? null : state.move };
   if (action.type === "offer_reply") return { ...state, offers: state.offers.filter((one) => one.id !== action.offer_id) };
   return state;
 }
 
 const written = ({ id, delivery_id, channel, text, t }) => ({ id, delivery_id, channel, sender: "driver", name: "", text, at: new Date(t).toISOString() });
 
-// What to show: { shift, offers, stops, photographed, messages }. `actions`: what he did and nobody confirmed yet, oldest first.
+// What to show: { shift, silent, offers, stops, photographed, messages, move }; `silent`: he was taken off line for silence, not by himself. `actions`: what he did and nobody confirmed yet, oldest first.
 export function picture(state, actions) {
   const reached = { ...state.reached }, photographed = new Set(state.proofs), replies = {};
-  let shift = state.driver?.state ?? "offline";
+  let shift = state.driver?.state ?? "offline", silent = Boolean(state.driver?.silent_since), move = state.move;
   for (const action of actions) {
     if (action.type === "status") reached[action.delivery_id] = action.status;
     if (action.type === "proof_ref") photographed.add(action.delivery_id);
-    if (action.type === "availability") shift = action.state;
+    if (action.type === "availability") { shift = action.state; silent = false; }
+    if (action.type === "move_decline" && move?.id === action.move_id) move = null;
     if (action.type === "offer_reply") replies[action.offer_id] = action.reply;
   }
   const statusOf = (stop) => { const mine = reached[stop.delivery_id]; return mine && rank(mine) > rank(stop.status) ? mine : stop.status; };
@@ -66,7 +70,7 @@ export function picture(state, actions) {
   if (shift !== "offline") shift = stops.length ? "busy" : shift === "busy" ? "available" : shift;
   const offers = state.offers.filter((one) => replies[one.id] !== "decline").map((one) => ({ ...one, answered: replies[one.id] === "accept" }));
   const messages = [...state.messages, ...actions.filter((action) => action.type === "message").map(written)];
-  return { shift, offers, stops, photographed, messages };
+  return { shift, silent, offers, stops, photographed, messages, move: shift === "available" ? move : null };
 }
 // A stop after what happened there: done with, still to go to, or turned into the way back.
 function turn(stop, stores) {

@@ -12,6 +12,7 @@ const VEHICLES = ["bicycle", "scooter", "car", "foot"];
 const GROUPS = [
   ["offers", [["mode", "mode"], ["offer_to_count", "drivers"], ["offer_ttl_s", "s"], ["decline_cooldown_s", "s"]]],
   ["trips", [["stack_max", "deliveries"], ["several_stores", "yes"], ["uses_shared_pool", "yes"]]],
+  ["moves", [["moves", "yes"], ["moves_every_s", "s"]]],
   ["weights", [["weights.delay", "c"], ["weights.lateness", "c"], ["weights.driver_time", "c"], ["weights.empty_travel", "c"], ["weights.pool_instead_of_dedicated", "job"], ["weights.dedicated_priority_step", "job"], ["weights.fairness", "job"]]],
   ["vehicles", VEHICLES.flatMap((one) => [[`vehicles.${one}.capacity`, "units"], [`vehicles.${one}.distance_m_max`, "m"]])],
 ];
@@ -69,7 +70,7 @@ async function save(event) {
   }
   busy.value = false;
 }
-const mine = (path) => isAdmin.value && !whose.value ? true : path.startsWith("weights.") ? OWN_WEIGHTS.includes(path) : !path.startsWith("vehicles.");
+const mine = (path) => isAdmin.value && !whose.value ? true : path.startsWith("weights.") ? OWN_WEIGHTS.includes(path) : !path.startsWith("vehicles.") && !path.startsWith("moves");
 
 function labelOf(path) {
   const [first, kind, limit] = path.split(".");

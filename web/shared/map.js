@@ -35,7 +35,7 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
   map.addControl(new maplibre.AttributionControl({ compact: false }), "bottom-right");
   map.addControl(new maplibre.NavigationControl({ showCompass: false }), "bottom-right");
 
-  const data = { drivers: [], places: [], line: [], area: [], track: [] }, glides = new Map();
+  const data = { drivers: [], places: [], line: [], area: [], track: [], cells: [] }, glides = new Map();
   let dirty = true, drawn_at = 0, ready = false, gone = false, inside = null, crowded = false;
   const show = (name, features) => map.getSource(name)?.setData(collection(features));
   // Marks are drawn when first needed, before the feature that wears them is shown.
@@ -54,6 +54,7 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
     show("places", data.places);
     show("line", data.line);
     show("area", data.area);
+    show("cells", data.cells);
     show("track", data.track);
   });
   map.on("move", () => { inside = null; dirty = true; });
@@ -160,6 +161,12 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
       data.area = list.map((geometry) => ({ type: "Feature", geometry, properties: {} }));
       show("area", data.area);
     },
+    // Pieces of the town, filled: { corners: [[lat, lng]], color }.
+    cells(list) {
+      const ring = (corners) => [...corners, corners[0]].map(([lat, lng]) => [lng, lat]);
+      data.cells = list.map(({ corners, color }) => ({ type: "Feature", properties: { color }, geometry: { type: "Polygon", coordinates: [ring(corners)] } }));
+      show("cells", data.cells);
+    },
     // Ways of several colours: { points, color }.
     ways(list) {
       data.line = list.map(({ points, color }) => ({ type: "Feature", properties: { plain: false, color }, geometry: { type: "LineString", coordinates: points.map((place) => [place.lng, place.lat]) } }));
@@ -211,7 +218,7 @@ function stylesheet(href) {
 
 // Our sources and layers over whatever base style: the edge of the map, the line, stores and doors, drivers on top.
 function dress(map, colors, info) {
-  for (const name of ["area", "line", "track", "places"]) map.addSource(name, { type: "geojson", data: collection([]) });
+  for (const name of ["cells", "area", "line", "track", "places"]) map.addSource(name, { type: "geojson", data: collection([]) });
   // What moves is cut into few tiles, each of which costs at every step; one is still exact to a third of a metre.
   map.addSource("drivers", { type: "geojson", data: collection([]), maxzoom: MOVING_ZOOM_MAX });
   if (info.bounds && !info.style_url) edge(map, colors, info.bounds);
@@ -219,6 +226,9 @@ function dress(map, colors, info) {
   const text = { "text-color": colors.text, "text-halo-color": colors.halo, "text-halo-width": 1.8 };
   const icons = { "icon-allow-overlap": true, "icon-ignore-placement": true };
   const label = { "text-field": ["get", "name"], "text-font": ["sans-serif"], "text-size": 12, "text-max-width": 11, "text-optional": true };
+  const names = map.getStyle().layers.find((layer) => layer.type === "symbol")?.id;
+  map.addLayer({ id: "cells", type: "fill", source: "cells", paint: { "fill-color": ["get", "color"], "fill-opacity": 0.62 } }, names);
+  map.addLayer({ id: "cells-edge", type: "line", source: "cells", paint: { "line-color": colors.halo, "line-width": 1, "line-opacity": 0.7 } }, names);
   map.addLayer({ id: "area", type: "fill", source: "area", paint: { "fill-color": colors.line, "fill-opacity": 0.08 } });
   map.addLayer({ id: "area-edge", type: "line", source: "area", paint: { "line-color": colors.line, "line-width": 2 } });
   map.addLayer({ id: "door-ring", type: "circle", source: "places", filter: ["==", ["get", "lit"], true],

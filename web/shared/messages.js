@@ -16,4 +16,6 @@ export function t(key, values = {}) {
   if (text.includes("|")) text = text.split("|")[plural.select(values.n) === "one" ? 0 : 1];
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
+// Why something was declined, failed or canceled: a code in the reader's language, or the words somebody wrote.
+export const reasonWords = (why) => (has(`reason_${why}`) ? t(`reason_${why}`) : why);
 export const has = (key) => key in en;

@@ -4,7 +4,7 @@ import { computed, effect } from "@preact/signals";
 import { meters, money, range, time } from "../shared/format.js";
 import { watch } from "../shared/live.js";
 import { isSilent, makeMap } from "../shared/map.js";
-import { t } from "../shared/messages.js";
+import { reasonWords, t } from "../shared/messages.js";
 import { Talk } from "../shared/talk.js";
 import { Empty, Icon, LinkState, ThemeSwitch, Timeline, api, html, now, render, signal, wear } from "../shared/ui.js";
 
@@ -76,7 +76,7 @@ function MapInWords() {
 // A range first, then a minute, then any minute.
 function When({ v }) {
   if (ARRIVED.has(v.status)) return html`<p class="when num">${t("delivered_at", { time: time(v.timeline.at(-1)?.at) })}</p>`;
-  if (ENDED.has(v.status)) return v.reason ? html`<p>${v.reason}</p>` : null;
+  if (ENDED.has(v.status)) return v.reason ? html`<p>${reasonWords(v.reason)}</p>` : null;
   if (v.status === "arrived_at_dropoff") return null;
   const delayed = v.delayed && html`<p class="delayed">${t("delayed", { time: time(v.promised_at) })}</p>`;
   if (!v.eta && delayed) return delayed;

@@ -8,7 +8,7 @@ import { api } from "../shared/ui.js";
 if (!token) location.replace("/");
 
 export const days = signal(null), weights = signal({}), failure = signal("");
-export const day = signal(""), business = signal(""), drivers = signal(0), stack = signal(""), pool = signal(""), weighed = signal({});
+export const day = signal(""), business = signal(""), drivers = signal(0), stack = signal(""), several = signal(""), pool = signal(""), weighed = signal({});
 export const progress = signal(null), found = signal(null), wrong = signal(""), driver = signal("");
 export const businesses = signal([]);
 // [weight, highest value on the slider, step]; values are hundredths of a second, as the engine has them.
@@ -29,11 +29,11 @@ export async function load() {
 const change = computed(() => ({
   drivers: drivers.value,
   policy: {
-    ...(stack.value && { stack_max: Number(stack.value) }), ...(pool.value && { uses_shared_pool: pool.value === "yes" }),
+    ...(stack.value && { stack_max: Number(stack.value) }), ...(several.value && { several_stores: several.value === "yes" }), ...(pool.value && { uses_shared_pool: pool.value === "yes" }),
     weights: weighed.value,
   },
 }));
-export const same = computed(() => drivers.value === 0 && !stack.value && !pool.value && Object.keys(weighed.value).length === 0);
+export const same = computed(() => drivers.value === 0 && !stack.value && !several.value && !pool.value && Object.keys(weighed.value).length === 0);
 
 export async function play(event) {
   event.preventDefault();

@@ -7,7 +7,8 @@ import { locale, t } from "../shared/messages.js";
 import { Empty, Icon, ThemeSwitch, html, render } from "../shared/ui.js";
 import { Chart } from "./charts.js";
 import { Businesses, Figures, minutes } from "./figures.js";
-import { DRIVERS_MAX, SLIDERS, business, businesses, day, days, driver, drivers, failure, found, load, play, pool, progress, same, stack, weighed, weights, wrong } from "./state.js";
+import { Places } from "./places.js";
+import { DRIVERS_MAX, SLIDERS, business, businesses, day, days, driver, drivers, failure, found, load, play, pool, progress, same, several, stack, weighed, weights, wrong } from "./state.js";
 
 const IN_TIME = "#15803d", LATE = "#c2410c", NEVER = "#7f1d1d";
 const written = new Intl.DateTimeFormat(locale, { weekday: "short", day: "numeric", month: "long", timeZone: "UTC" });
@@ -42,6 +43,7 @@ function Ask() {
     <${Drivers}/>
     <${Choice} label=${t("wi_stack")} of=${stack} hint=${t("wi_stack_hint")}><option value="">${t("wi_as_it_is")}</option>${[1, 2, 3].map((n) => html`<option key=${n} value=${n}>${count(n)}</option>`)}</${Choice}>
     <${Choice} label=${t("wi_pool")} of=${pool}><option value="">${t("wi_as_it_is")}</option><option value="yes">${t("wi_pool_yes")}</option><option value="no">${t("wi_pool_no")}</option></${Choice}>
+    <${Choice} label=${t("ru_p_several_stores")} of=${several} hint=${t("wi_several_hint")}><option value="">${t("wi_as_it_is")}</option><option value="yes">${t("ru_yes")}</option><option value="no">${t("ru_no")}</option></${Choice}>
     <details><summary>${t("wi_weights")}<${Icon} name="down"/></summary>${SLIDERS.map(([weight, max, step]) => html`<${Slider} key=${weight} weight=${weight} max=${max} step=${step}/>`)}</details>
     <button class="btn main" disabled=${Boolean(progress.value)}>${t("wi_play")}</button>
     ${same.value && html`<small class="soft">${t("wi_nothing_changed")}</small>`}
@@ -59,11 +61,15 @@ function Headline() {
   return html`<header class="headline"><h2 tabindex="-1">${name(date)}${what && ` · ${what}`}</h2>
     <p>${t(gap > 0 ? "wi_slower" : gap < 0 ? "wi_faster" : "wi_as_fast", { time: minutes(Math.abs(gap)) })} ${late === 0 ? t("wi_as_late") : t(late > 0 ? "wi_more_late" : "wi_fewer_late", { n: Math.abs(late) })}</p></header>`;
 }
+// How near the day played as it is came to the real one: whether the difference can be built on.
 function Model() {
-  const { real, baseline, left_out } = found.value, left = Object.entries(left_out);
-  const error = real.service.click_to_door_mean_s === null ? null : baseline.service.click_to_door_mean_s - real.service.click_to_door_mean_s;
-  return html`<p class="model"><${Icon} name="note"/><span>${error !== null && t(error > 0 ? "wi_model_slower" : "wi_model_faster", { time: minutes(Math.abs(error)) })} ${t("wi_model")}
-    ${left.map(([why, n]) => t(`wi_left_${why}`, { n })).join(" ")}</span></p>`;
+  const { check, left_out } = found.value, left = Object.entries(left_out).map(([why, n]) => t(`wi_left_${why}`, { n }));
+  const gap = check.click_to_door_s, ways = check.distance_share ?? 0;
+  const words = gap === null ? [t("wi_check_none")] : [
+    t(gap > 0 ? "wi_check_slower" : "wi_check_faster", { time: minutes(Math.abs(gap)), share: percent(Math.abs(check.click_to_door_share)) }),
+    t(ways > 0 ? "wi_check_longer" : "wi_check_shorter", { share: percent(Math.abs(ways)) }),
+    t("wi_check_each", { time: minutes(check.door_off_s), share: percent(check.same_driver) }), t(check.near ? "wi_check_near" : "wi_check_far")];
+  return html`<p class="model" data-near=${check.near}><${Icon} name=${check.near ? "check" : "alert"}/><span><b>${t("wi_check")}</b> ${[...words, ...left].join(" ")}</span></p>`;
 }
 function drawOn(map, box) {
   return effect(() => {
@@ -94,7 +100,7 @@ function Answer() {
   return html`<${Headline}/><${Model}/><${Figures}/>
     <section class="charts"><${Chart} title=${t("wi_chart_wait")} hours=${all.hours} values=${(one) => (one.click_to_door_mean_s === null ? null : one.click_to_door_mean_s / 60)} show=${(n) => (n === null ? "–" : minutes(n * 60))}/>
       <${Chart} title=${t("wi_chart_late")} hours=${all.hours} values=${(one) => one.late + one.undelivered} show=${count}/></section>
-    <${Businesses}/><${MapArea}/>`;
+    <${Businesses}/><${Places}/><${MapArea}/>`;
 }
 function Content() {
   if (failure.value) return html`<${Empty} as="main" title=${t("wi_failed")} hint=${failure.value}><a class="btn" href="/board/">${t("wi_board")}</a></${Empty}>`;

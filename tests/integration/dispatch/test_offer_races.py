@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from dispatch import offers, service, shifts
+from dispatch import closing, offers, service, shifts
 from dispatch.service import NewDelivery, Place
 from kernel.db import AWAY, Connection, Database, Reason
 from kernel.errors import Problem
+from kernel.events import EventType, event
 from kernel.ids import Kind, new_id, show
 from kernel.machine import IllegalTransition
 from tests.support.world import World
@@ -21,6 +22,7 @@ from tests.support.world import World
 INTERLEAVINGS = 1_000
 SEED = 11
 CRASHES = 0.25
+CLOSINGS = 40
 CRASH_WITHIN_S = 0.006
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(seconds=31)
@@ -28,12 +30,13 @@ LATER = NOW + timedelta(seconds=31)
 Act = Callable[[], Awaitable[object]]
 
 
-async def make(db: Database, world: World) -> UUID:
+async def make(db: Database, world: World, store_id: UUID | None = None) -> UUID:
     store = Place("Rosso", "Yrjönkatu 1", world.rosso.lat, world.rosso.lng)
     new = NewDelivery(
         id=new_id(),
         operator_id=world.operator_id,
         business_id=world.rosso.id,
+        store_id=store_id,
         pickup=store,
         dropoff=Place("Eva", "Mannerheimintie 1", world.rosso.lat, world.rosso.lng),
         distance_m=100,
@@ -64,7 +67,7 @@ async def send(db: Database, world: World, driver_ids: list[UUID], delivery_ids:
         )
 
 
-async def at_once(chance: random.Random, acts: list[Act]) -> None:
+async def at_once(chance: random.Random, acts: list[Act], *, crashes: float = CRASHES) -> None:
     """Let them all happen at the same time; some processes crash in the middle."""
 
     async def run(act: Act, crash_after_s: float | None) -> None:
@@ -72,8 +75,8 @@ async def at_once(chance: random.Random, acts: list[Act]) -> None:
             async with asyncio.timeout(crash_after_s):
                 await act()
 
-    crashes = [chance.uniform(0, CRASH_WITHIN_S) if chance.random() < CRASHES else None for _ in acts]
-    await asyncio.gather(*(run(act, crash) for act, crash in zip(acts, crashes, strict=True)))
+    after_s = [chance.uniform(0, CRASH_WITHIN_S) if chance.random() < crashes else None for _ in acts]
+    await asyncio.gather(*(run(act, crash) for act, crash in zip(acts, after_s, strict=True)))
 
 
 async def platform(db: Database, work: Callable[[Connection], Awaitable[object]]) -> None:
@@ -177,6 +180,35 @@ async def _settle(db: Database, delivery_ids: list[UUID]) -> None:
                 if row["driver_id"] is not None:
                     await shifts.release_driver(con, row["driver_id"], NOW)
         await offers.expire_due(con, LATER)
+
+
+async def test_a_store_closes_while_its_drivers_take_more_work(db: Database, world: World) -> None:
+    """He has something to fetch there and is asked for more: taken or taken back, and none waits for the other."""
+    store_id, driver_id = world.rosso.store_id, world.pool[0].id
+    async with db.platform_tx(Reason.ADMIN) as con:
+        await con.execute("UPDATE driver_profiles SET state = 'available'")
+    closed = event(
+        EventType.STORE_CLOSED, at=NOW, operator_id=world.operator_id, business_id=world.rosso.id, subject=store_id
+    )
+    for number in range(CLOSINGS):
+        has, asked = [await make(db, world, store_id) for _ in range(2)]
+        for delivery_id in (has, asked):
+            offer_id = (await send(db, world, [driver_id], [delivery_id]))[driver_id]
+            if delivery_id == has:
+                await _answer(db, {"id": offer_id, "driver_id": driver_id}, "accept")()
+        yes = _answer(db, {"id": offer_id, "driver_id": driver_id}, "accept")
+        acts: list[Act] = [yes, lambda: platform(db, lambda con: closing.on_store_closed(con, closed))]
+        await at_once(random.Random(number), acts if number % 2 else acts[::-1], crashes=0.0)
+        async with db.platform_tx(Reason.ADMIN) as con:
+            rows = await con.fetch("SELECT status FROM deliveries WHERE id = ANY($1) ORDER BY id", [has, asked])
+            assert rows[0]["status"] == "assigned"
+            assert rows[1]["status"] in ("assigned", "pending")
+            await con.execute("UPDATE driver_profiles SET state = 'available'")
+            await con.execute("DELETE FROM offer_deliveries WHERE delivery_id = ANY($1)", [has, asked])
+            await con.execute("UPDATE stops SET driver_id = NULL WHERE delivery_id = ANY($1)", [has, asked])
+            await con.execute(
+                "UPDATE deliveries SET status = 'canceled', driver_id = NULL WHERE id = ANY($1)", [has, asked]
+            )
 
 
 async def test_a_yes_counts_until_the_offer_is_closed_whatever_the_clock_says(db: Database, world: World) -> None:

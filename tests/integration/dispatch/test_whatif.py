@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from dispatch.whatif.change import Change
 from dispatch.whatif.compare import Comparison, compare
+from dispatch.whatif_process import Replays
 from dispatch.whatif_store import read_day
 from geo.travel import CrowFlies
 from kernel.clock import SystemClock
@@ -124,11 +126,12 @@ async def test_one_at_a_time_and_not_too_much(onward: Onward) -> None:
     """While one is played a second is told to come back; a day over the limit says what to do; a driver may not ask."""
     world, db = onward.world, onward.installation.db
     await write_lunch(db, world, yesterday(), deliveries=6)
-    headers, body = onward.as_(world.admin_token), {"date": yesterday().isoformat()}
-    async with onward.http.post(PATH, json=body, headers=headers) as first:
+    day = await read_day(db, world.operator_id, None, yesterday(), SystemClock().now(), deliveries_max=500)
+    async with aclosing(onward.installation.parts[Replays].compare(day, Change(), None)) as first:
+        await anext(first)
         status, lines = await ask(onward, world.admin_token)
         assert (status, lines[0]["code"]) == (503, "unavailable")
-        assert "result" in json.loads((await first.text()).splitlines()[-1])
+        assert isinstance([news async for news in first][-1], bytes)
     with pytest.raises(Problem, match="more than 5 deliveries") as refused:
         await replayed(db, world, Change(), deliveries_max=5)
     assert refused.value.code == "day_too_big"

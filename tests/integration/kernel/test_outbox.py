@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -102,3 +103,23 @@ async def test_with_no_scope_a_transaction_sees_and_writes_nothing(db: Database)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with db.tenant_tx(new_id()) as con:
             await emit(con, fact(new_id(), 0))
+
+
+async def test_a_running_relay_comes_back_for_what_failed_without_being_told(db: Database) -> None:
+    """An event announces itself once; its next attempts are the relay's to remember."""
+    seen, done = [], asyncio.Event()
+
+    async def note(con: Connection, fact: Event) -> None:
+        seen.append(fact.sequence)
+        if len(seen) < 3:
+            raise RuntimeError("not yet")
+        done.set()
+
+    running = asyncio.create_task(Relay(db, {EventType.DELIVERY_CREATED: (Consumer("note", note),)}).run())
+    async with db.platform_tx(Reason.SEED) as con:
+        await emit(con, fact(new_id(), 0))
+    async with asyncio.timeout(10):
+        await done.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert seen == [0, 0, 0]

@@ -99,6 +99,10 @@ async def test_the_doctor_finds_nothing_wrong_and_then_the_missing_map(
     assert "onward map import" in found["map"].detail
     import_map(bundled_helsinki(), maps_folder(tmp_path) / "helsinki", name="helsinki")
     assert all([finding.ok async for finding in examine(settings)])
+    nobody = settings.model_copy(update={"routing_url": "osrm+http://127.0.0.1:9"})
+    found = {finding.what: finding async for finding in examine(nobody)}
+    assert [name for name, finding in found.items() if not finding.ok] == ["routing"]
+    assert "ONWARD_ROUTING_URL" in found["routing"].detail
 
 
 def test_the_openapi_document_has_every_route_with_its_permission() -> None:

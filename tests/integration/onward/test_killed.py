@@ -21,8 +21,9 @@ from onward.embedded import Servers
 from tests.integration.onward.test_command_line import Terminal
 from tests.support.people import eventually
 from tests.support.world import World
-from tracking.fix import Position
+from tracking.fix import pack_position
 from tracking.live import MINUTE_MS
+from tracking.wire import WireFix
 
 DELIVERIES = 3
 MOMENTS = {
@@ -66,8 +67,8 @@ async def a_rush(db: Database, redis: Redis, world: World) -> None:
     now_ms = int(time.time() * 1000)
     seen_ms = now_ms + 600_000
     for driver in world.pool:
-        position = Position(driver.id, seen_ms, world.rosso.lat, world.rosso.lng, 5.0, 0.0, None, seen_ms)
-        await redis.hset(keys.positions(world.operator_id), driver.id.bytes, position.pack())
+        position = pack_position(WireFix(seen_ms, world.rosso.lat, world.rosso.lng, 5.0, 0.0), seen_ms)
+        await redis.hset(keys.positions(world.operator_id), driver.id.bytes, position)
         index = keys.geo_index(world.operator_id, now_ms // MINUTE_MS)
         await redis.geoadd(index, [world.rosso.lng, world.rosso.lat, driver.id.hex])
 

@@ -45,7 +45,7 @@ async def test_a_day_is_played_from_the_command_line(db: Database, db_url: str, 
     assert found["alternative"]["work"]["drivers"] == 2
     assert found["change"]["policy"]["weights"]["empty_travel"] == 50
     assert "click to door, 90 % within min" in err
-    assert "The model's error" in err
+    assert "The check" in err
 
 
 async def test_what_is_not_there_is_told_in_words(db_url: str, world: World) -> None:

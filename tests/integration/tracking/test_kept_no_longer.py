@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import Counter
@@ -11,12 +12,15 @@ from uuid import UUID
 
 from kernel import keys
 from kernel.db import Database, Reason
-from kernel.ids import Kind, show
+from kernel.ids import Kind, new_id, show
 from tenancy import service
 from tests.support.people import courier, eventually, watcher
 from tests.support.server import Onward
+from tests.support.trouble import part
 from tests.support.world import Driver, World
+from tracking.fences import Fences, NextStop
 from tracking.history import HistoryWriter
+from tracking.ingest import Ingest
 from tracking.live import MINUTE_MS, LivePositions
 from tracking.retention import forget_old
 
@@ -125,10 +129,14 @@ async def erase(onward: Onward, token: str, driver: Driver) -> tuple[int, Any]:
 
 
 async def test_an_erased_drivers_positions_are_nowhere_and_late_ones_do_not_come_back(onward: Onward) -> None:
-    """History, the last position, the index, what viewers could catch up with; then his phone empties its queue."""
+    """History, the last position, the index, what viewers could catch up with, what his stop's fence and this process
+    remember; then his phone empties its queue.
+    """
     world, db, redis = onward.world, onward.installation.db, onward.installation.redis
     dora, neighbour = world.dedicated, world.pool[0]
     await keep(db, world.operator_id, dora.id, 1, 2, 3)
+    stop = NextStop(new_id(), new_id(), "dropoff", 60.1690, 24.9400, 60.0)
+    await Fences(redis, db).put(world.operator_id, dora.id, stop, 0)
     async with courier(onward, dora) as phone, watcher(onward, world.admin_token) as board:
         await phone.goes_online(60.1690, 24.9400)
         await board.sees(lambda o: any(d["position"] for d in o["drivers"]), "a driver with a place")
@@ -137,11 +145,17 @@ async def test_an_erased_drivers_positions_are_nowhere_and_late_ones_do_not_come
         await board.sees(lambda o: not o["drivers"], "he has gone")
     await reports(onward, neighbour, int(time.time() * 1000))
     await reports(onward, dora, 1)  # too old: kept raw, apart
+    fence, ingest = (keys.fences(world.operator_id), dora.id.bytes), part(onward, Ingest)
+    await eventually(lambda: redis.hget(*fence), bool, "his stop's fence remembers him")
+    assert ingest._drivers[dora.id].filters.shown is not None
     before = await redis.xlen(keys.facts_stream(keys.board_topic(world.operator_id)))
     status, answer = await erase(onward, world.admin_token, dora)
     assert before > 0
     assert (status, answer) == (200, {"positions": 4})
     erased_ms = int(time.time() * 1000)
+    assert await redis.hget(*fence) is None
+    known = ingest._drivers[dora.id]
+    await eventually(lambda: asyncio.sleep(0, known.filters.shown), lambda shown: shown is None, "he is forgotten")
     assert list(await days_kept(db)) == [neighbour.id]
     live = LivePositions(redis)
     assert list(await live.positions(world.operator_id)) == [neighbour.id]

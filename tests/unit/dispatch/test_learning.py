@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 import msgspec
@@ -26,7 +27,7 @@ from dispatch.learning import (
     local,
 )
 from geo.eta import ERRORS_KEPT, HORIZONS_S, Eta, Spread
-from geo.travel import UNREACHABLE_S, Vehicle
+from geo.travel import CROW_FLIES, UNREACHABLE_S, Vehicle
 
 MONDAY = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 STORE, OTHER = uuid4(), uuid4()
@@ -78,6 +79,29 @@ def test_whatever_was_learned_a_ride_stays_a_ride(lessons: list[tuple[int, int, 
     known = learn(Learned(), [Ride("lines", Vehicle.CAR, hour, said, took) for said, took, hour in lessons])
     assert 15 <= known.ride_s("lines", Vehicle.CAR, MONDAY, provider_s) <= 120_000
     assert known.ride_s("lines", Vehicle.CAR, MONDAY, UNREACHABLE_S) == UNREACHABLE_S
+
+
+@given(lessons=st.lists(st.tuples(SECONDS, SECONDS), max_size=60), provider_s=SECONDS)
+def test_what_a_ride_takes_beside_its_way_is_used_up_as_it_goes_on(
+    lessons: list[tuple[int, int]], provider_s: int
+) -> None:
+    """The rest never takes longer than a ride of that length, far away as long, and at the door nothing."""
+    known = learn(Learned(), [Ride("lines", Vehicle.CAR, 12, said, took) for said, took in lessons])
+    left = partial(known.left_s, "lines", Vehicle.CAR, MONDAY)
+    whole = partial(known.ride_s, "lines", Vehicle.CAR, MONDAY)
+    start_s = round(CROW_FLIES[Vehicle.CAR][0])
+    assert 0 <= left(provider_s) <= whole(provider_s)
+    assert left(start_s) == left(0) == 0
+    assert left(3_600) == pytest.approx(whole(3_600), abs=1)
+    assert left(UNREACHABLE_S) == UNREACHABLE_S
+
+
+def test_half_way_half_of_the_ride_is_left_and_not_all_its_lights_and_doors() -> None:
+    """Rides that take three minutes and the way: who has a minute's way to go is not four minutes away."""
+    start_s = round(CROW_FLIES[Vehicle.CAR][0])
+    known = learn(Learned(), [one for way_s in (60, 300, 900) for one in rides(start_s + way_s, 180 + way_s, 100)])
+    assert known.ride_s("lines", Vehicle.CAR, MONDAY, start_s + 60) == pytest.approx(240, abs=30)
+    assert 60 < known.left_s("lines", Vehicle.CAR, MONDAY, start_s + 60) < 130
 
 
 def test_a_kitchen_that_is_late_at_lunch_is_expected_late_at_lunch() -> None:

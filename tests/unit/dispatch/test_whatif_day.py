@@ -3,77 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
-from random import Random
 from uuid import UUID
 
 import msgspec
 import pytest
 
-from dispatch.policy import Policies, Policy
-from dispatch.whatif.change import Change, OtherPolicy, OtherWeights, changed, under
+from dispatch.policy import Policies, Policy, PolicyChange, WeightsChange
+from dispatch.whatif.change import Change, changed, under
 from dispatch.whatif.compare import compare
 from dispatch.whatif.outcome import as_it_was, service, work
-from dispatch.whatif.past import PastDay, PastDelivery, PastShift
-from geo.distance import destination
-from geo.point import Point
-from geo.travel import CrowFlies, Vehicle
+from geo.travel import CrowFlies
 from kernel.errors import Problem
-
-CITY = Point(60.17, 24.94)
-SHOPS = (UUID(int=1), UUID(int=2))
-
-
-def a_day(*, deliveries: int = 24, drivers: int = 6, seed: int = 1, every_s: int = 60) -> PastDay:
-    """Return a lunch: two stores, some drivers, an order a minute. Of what really happened only the first is known."""
-    chance = Random(seed)
-    stores = [destination(CITY, 90, 400), destination(CITY, 300, 700)]
-    made = []
-    for number in range(deliveries):
-        placed_s = 43_200 + every_s * number
-        made.append(
-            PastDelivery(
-                id=UUID(int=100 + number),
-                business_id=SHOPS[number % 2],
-                pickup=stores[number % 2],
-                dropoff=destination(stores[number % 2], chance.uniform(0, 360), chance.uniform(300, 2_000)),
-                placed_s=placed_s,
-                ready_s=placed_s + 600,
-                promised_s=placed_s + 2_100,
-                uses_shared_pool=True,
-                distance_m=1_500,
-                pay_minor=500,
-                driver_id=UUID(int=1_000) if number == 0 else None,
-                assigned_s=placed_s + 60 if number == 0 else None,
-                picked_s=placed_s + 900 if number == 0 else None,
-                door_s=placed_s + 1_800 if number == 0 else None,
-            )
-        )
-    shifts = tuple(
-        PastShift(
-            driver_id=UUID(int=1_000 + number),
-            name=f"Driver {number}",
-            vehicle=Vehicle.BICYCLE,
-            pool="shared_pool",
-            business_priority={},
-            at=destination(CITY, 60 * number, 800),
-            on_s=41_400,
-            off_s=54_000,
-        )
-        for number in range(drivers)
-    )
-    return PastDay(
-        date="2026-05-04",
-        time_zone="UTC",
-        starts_at=datetime(2026, 5, 4, tzinfo=UTC),
-        until_s=86_400,
-        currency="EUR",
-        policies=Policies(Policy()),
-        businesses={SHOPS[0]: "Rosso", SHOPS[1]: "Verde"},
-        deliveries=tuple(made),
-        shifts=shifts,
-        left_out={},
-    )
+from tests.support.pastday import SHOPS, a_day
 
 
 def test_the_same_day_goes_the_same_way() -> None:
@@ -131,10 +72,10 @@ def test_those_who_brought_least_go_first_and_those_who_brought_most_come_twice(
 
 def test_a_policy_tells() -> None:
     """Who may carry one at a time makes as many trips as deliveries; without the pool nobody may carry."""
-    alone = compare(a_day(every_s=20, drivers=4), Change(policy=OtherPolicy(stack_max=1)), CrowFlies())
+    alone = compare(a_day(every_s=20, drivers=4), Change(policy=PolicyChange(stack_max=1)), CrowFlies())
     assert alone.alternative.work.deliveries_per_trip == 1
     assert alone.baseline.work.deliveries_per_trip != 1
-    nobody = compare(a_day(), Change(policy=OtherPolicy(uses_shared_pool=False)), CrowFlies())
+    nobody = compare(a_day(), Change(policy=PolicyChange(uses_shared_pool=False)), CrowFlies())
     assert nobody.alternative.service.undelivered == 24
     assert nobody.alternative.service.click_to_door_mean_s is None
     assert nobody.alternative.work.pay_minor == 0
@@ -143,10 +84,10 @@ def test_a_policy_tells() -> None:
 def test_a_business_keeps_what_the_alternative_does_not_name() -> None:
     """Its own stack stays where only weights are changed; what is named goes over the operator's and its own."""
     policies = Policies(Policy(), {SHOPS[1]: Policy(stack_max=3)})
-    weighed = under(policies, OtherPolicy(weights=OtherWeights(lateness=300)))
+    weighed = under(policies, PolicyChange(weights=WeightsChange(lateness=300)))
     assert weighed.of(SHOPS[1]).stack_max == 3
     assert [policy.weights.lateness for policy in (weighed.operator, weighed.of(SHOPS[1]))] == [300, 300]
-    assert under(policies, OtherPolicy(stack_max=1)).of(SHOPS[1]).stack_max == 1
+    assert under(policies, PolicyChange(stack_max=1)).of(SHOPS[1]).stack_max == 1
 
 
 def test_who_lacks_a_skill_does_not_bring_it() -> None:
@@ -163,14 +104,14 @@ def test_who_lacks_a_skill_does_not_bring_it() -> None:
 @pytest.mark.parametrize(
     ("weights", "why"),
     [
-        (OtherWeights(delay=0, lateness=0), "can't both be 0"),
-        (OtherWeights(driver_time=500), "Dearer than a customer's"),
+        (WeightsChange(delay=0, lateness=0), "can't both be 0"),
+        (WeightsChange(driver_time=500), "Dearer than a customer's"),
     ],
 )
-def test_absurd_weights_are_refused_with_words(weights: OtherWeights, why: str) -> None:
+def test_absurd_weights_are_refused_with_words(weights: WeightsChange, why: str) -> None:
     """Each number may be right and all of them together make no sense."""
     with pytest.raises(Problem, match=why):
-        under(Policies(Policy()), OtherPolicy(weights=weights))
+        under(Policies(Policy()), PolicyChange(weights=weights))
 
 
 def test_an_empty_day_says_so() -> None:
@@ -190,9 +131,9 @@ def test_what_really_happened_is_measured_by_the_same_rules() -> None:
         second, pickup=first.pickup, driver_id=first.driver_id, assigned_s=43_300, picked_s=44_100, door_s=45_600
     )
     real = as_it_was(msgspec.structs.replace(day, deliveries=(first, together)))
-    assert real.trips == 1
+    assert real.trips() == 1
     assert Counter(move.aboard for move in real.moves) == {0: 1, 1: 2, 2: 1}
-    assert real.busy_s == {UUID(int=1_000): 45_600 - 43_260}
+    assert real.busy_s() == 45_600 - 43_260
     served = service((first, together), real, [0, 1])
     assert (served.undelivered, served.late, served.late_s) == (0, 1, 45_600 - together.promised_s)
     assert work(msgspec.structs.replace(day, deliveries=(first, together)), real).deliveries_per_trip == 2

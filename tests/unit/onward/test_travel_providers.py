@@ -17,6 +17,7 @@ from geo.distance import meters_between
 from geo.point import Floats, Point
 from geo.streets import StreetArrays, StreetGraph, StreetTimes
 from geo.travel import UNREACHABLE_S, CrowFlies, TravelTimes, Vehicle
+from onward import routing_look
 from onward.adapters.tables import BLOCK_PLACES, RoutingFailed
 from onward.config import Settings
 from onward.travel import TravelFactory
@@ -247,3 +248,26 @@ def test_a_routing_url_out_of_form_is_refused_in_words(wrong: str) -> None:
     with pytest.raises(ValueError, match=r"osrm\+http://host:port or valhalla\+http://host:port"):
         Settings(routing_url=wrong)
     assert Settings(routing_url="valhalla+http://router:8002").routing_url
+
+
+@pytest.mark.parametrize("vendor", ["osrm", "valhalla"])
+def test_the_doctor_tells_a_good_server_from_one_that_is_away_refuses_or_has_another_map(
+    server: Server, vendor: str
+) -> None:
+    """In words that say what to do. A map of elsewhere: every place is at the same street, or none is."""
+    here, other = Point(60.17, 24.94), "load the map"
+
+    def fault() -> str:
+        return routing_look.fault(of(vendor, server), here) or ""
+
+    assert fault() == ""
+    server.mood = lambda: (400, b"NoTiles")
+    assert "ONWARD_ROUTING_URL" in fault()
+    assert "answered 400" in fault()
+    for seconds in (0, None):
+        cells = {"osrm": [[seconds] * 8], "valhalla": [[{"time": seconds}] * 8]}[vendor]
+        name = {"osrm": "durations", "valhalla": "sources_to_targets"}[vendor]
+        server.mood = lambda: (200, json.dumps({name: cells}).encode())  # noqa: B023 - asked within the loop
+        assert other in fault()
+    server.close()
+    assert "ONWARD_ROUTING_URL" in fault()

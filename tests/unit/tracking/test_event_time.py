@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,3 +123,17 @@ def test_a_tunnel_delivered_in_one_batch_after_newer_fixes_is_history_and_arriva
     assert set(server.history) == {fix.t for fix in fixes}
     assert server.told.count("arrived") == 1
     assert server.dots == sorted(set(server.dots))
+
+
+@pytest.mark.parametrize("known", range(DISORDER_MAX + 1, 3 * DISORDER_MAX))
+def test_a_fix_is_judged_until_sixteen_newer_ones_have_come_however_many_came_before(known: int) -> None:
+    """A teleport tells: judged, it is one; after sixteen newer ones nobody looks, and no fence sees it."""
+    for newer in (DISORDER_MAX - 1, DISORDER_MAX):
+        state = FilterState()
+        for second in range(known):
+            assert judge(state, WireFix(NOW_MS - 60_000 + 1_000 * second, STOP.lat, STOP.lng), NOW_MS, LIMITS) == "live"
+        state.believed.clear()
+        there = destination(STOP, 90, 30_000)
+        late = WireFix(NOW_MS - 60_000 + 1_000 * (known - newer) - 500, there.lat, there.lng)
+        assert judge(state, late, NOW_MS, LIMITS) == ("jump" if newer < DISORDER_MAX else "late")
+        assert state.believed == []

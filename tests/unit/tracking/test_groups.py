@@ -98,3 +98,14 @@ def test_a_box_may_cross_the_date_line(south: int, west: int, height: int, width
     view = View(Look((south, west, min(90, south + height), east)))
     inside_lng = (lng - west) % 360 <= (east - west) % 360
     assert view.holds(("d", lat, lng, None, None, 0)) == (south <= lat <= min(90, south + height) and inside_lng)
+
+
+def test_where_an_erased_driver_was_is_shown_to_nobody_again() -> None:
+    """Not on the next screen, nor with the next tick; where others are stays."""
+    dora, emil = driver(60.17, t=1), driver(60.171, t=1)
+    group, _ = board(dora, emil)
+    for who in (dora, emil):
+        group.moved[who["id"]] = (who["id"], 60.172, 24.95, None, None, 2)
+    group.forget(dora["id"])
+    assert [slot[0] for slot in group.take_moves().seen_by(None)] == [emil["id"]]
+    assert [slot[0] for slot in group.on_screen(View(WHOLE_WORLD))] == [emil["id"]]

@@ -10,7 +10,7 @@ from dispatch.roll_call import OFF_AFTER, WOKEN_AFTER, RollCall
 from dispatch.shifts import SHIFT_GOES_ON
 from kernel.clock import JumpWatch, from_ms
 from kernel.ids import Kind, show
-from tests.support.people import Courier, Watcher, courier, create_delivery, watcher
+from tests.support.people import Courier, Watcher, courier, create_delivery, until, watcher
 from tests.support.server import Onward
 from tests.support.trouble import HOUR, Moved, asks, part, sql
 from tests.support.wake import RecordingWakeUp
@@ -26,8 +26,14 @@ class Called:
     def __init__(self, onward: Onward) -> None:
         self.wakes, self.clock = RecordingWakeUp(), Moved()
         self.clock.by = -HOUR
-        live, still = part(onward, LivePositions), JumpWatch(Moved(), time.monotonic)
-        self.roll = RollCall(onward.installation.db, live, self.wakes, self.clock, jumps=still)
+        self.onward = onward
+        self.leads()
+
+    def leads(self) -> None:
+        """A process leads from now on that knows nothing of the one before."""
+        installation, still = self.onward.installation, JumpWatch(Moved(), time.monotonic)
+        live = part(self.onward, LivePositions)
+        self.roll = RollCall(installation.db, installation.redis, live, self.wakes, self.clock, jumps=still)
 
     async def after(self, by: timedelta) -> None:
         self.clock.by = by
@@ -126,6 +132,54 @@ async def test_an_app_of_somebody_else_brings_him_back_also_by_a_clock_set_back(
     assert await state(onward, pia) == "available"
 
 
+async def test_his_page_is_told_when_he_is_taken_off_with_the_socket_open_and_when_he_is_back(onward: Onward) -> None:
+    """A phone without location talks and says no place: a board's word is his page's as well."""
+    pia, called = onward.world.pool[0], Called(onward)
+    async with courier(onward, pia) as phone:
+        await phone.goes_online(onward.world.verde.lat, onward.world.verde.lng)
+        await until(lambda: (phone.last("shift") or {}).get("state") == "available", "at work", phone.changed)
+        await called.after(OFF_AFTER + A_LITTLE)
+        await until(lambda: (phone.last("shift") or {}).get("state") == "offline", "taken off", phone.changed)
+        assert (phone.last("shift") or {})["silent_since"] is not None
+        await phone.is_at(onward.world.verde.lat, onward.world.verde.lng)
+        await called.after(OFF_AFTER + A_LITTLE)
+        await until(lambda: (phone.last("shift") or {}).get("state") == "available", "back", phone.changed)
+        assert (phone.last("shift") or {})["silent_since"] is None
+
+
+async def test_after_hours_of_silence_nobody_is_brought_back_by_a_hello_or_a_fix(onward: Onward) -> None:
+    """Who switches his phone on in the evening is not at work; nobody is remembered as silent for ever."""
+    (pia, other, _), called = onward.world.pool, Called(onward)
+    await comes(onward, pia)
+    await comes(onward, other)
+    await called.after(OFF_AFTER + A_LITTLE)
+    longer = "UPDATE driver_profiles SET silent_since = silent_since - interval '3 hours' WHERE state = 'offline'"
+    await sql(onward, longer)
+    async with courier(onward, pia) as phone:
+        assert (phone.last("welcome") or {})["state"]["driver"]["state"] == "offline"
+        await phone.is_at(onward.world.verde.lat, onward.world.verde.lng)
+    await reports(onward, other)
+    await called.after(OFF_AFTER + 2 * A_LITTLE)
+    for driver in (pia, other):
+        (row,) = await sql(onward, "SELECT state, silent_since FROM driver_profiles WHERE id = $1", driver.id)
+        assert (row["state"], row["silent_since"]) == ("offline", None)
+
+
+async def test_a_phone_is_woken_once_whoever_leads_and_again_after_it_spoke(onward: Onward) -> None:
+    """A process that takes over knows from Redis whom the one before has woken."""
+    pia, called = onward.world.pool[0], Called(onward)
+    await comes(onward, pia)
+    await called.after(-HOUR)
+    for _ in range(2):
+        await called.after(WOKEN_AFTER + A_LITTLE)
+        called.clock.by = -HOUR
+        called.leads()
+    assert called.wakes.asked == [(pia.id, "silent")]
+    await reports(onward, pia)
+    await called.after(WOKEN_AFTER + 2 * A_LITTLE)
+    assert called.wakes.asked == [(pia.id, "silent")] * 2
+
+
 async def test_who_went_himself_is_never_brought_back(onward: Onward) -> None:
     """His phone goes on to report, and greets: he has left, also if he was taken off before he said so."""
     (pia, silenced, _), called = onward.world.pool, Called(onward)
@@ -177,8 +231,8 @@ async def test_after_an_outage_or_when_the_clock_was_set_nobody_is_taken_off(onw
     await comes(onward, pia)
     live, wakes, later, jumping = part(onward, LivePositions), RecordingWakeUp(), Moved(), Moved()
     later.by = HOUR
-    await RollCall(onward.installation.db, live, wakes, later).look()
-    roll = RollCall(onward.installation.db, live, wakes, jumping)
+    await RollCall(onward.installation.db, onward.installation.redis, live, wakes, later).look()
+    roll = RollCall(onward.installation.db, onward.installation.redis, live, wakes, jumping)
     for jumping.by in (HOUR, -HOUR, HOUR):
         await roll.look()
     assert await state(onward, pia) == "available"
