@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 import hiredis
@@ -86,7 +87,8 @@ class Shards:
         self._client = client
         self._replicas_min = replicas_min
         self._clients: dict[str, Redis] = {}
-        self._writers: dict[str, Any] = {}
+        self._idle: dict[str, list[Any]] = {}
+        """Connections to write on, by shard."""
         self._awaited: dict[str, int] = {}
 
     async def holder(self, key: str) -> str:
@@ -110,7 +112,7 @@ class Shards:
             self._clients[name] = redis.asyncio.Redis.from_pool(self._pool(name))
         return self._clients[name]
 
-    def _pool(self, name: str, **options: Any) -> redis.asyncio.ConnectionPool:
+    def _pool(self, name: str, **options: Any) -> Any:
         node = None if name == ALONE else self._client.get_node(node_name=name)
         source = node or self._client.connection_pool
         kept = {**source.connection_kwargs, "retry": Retry(NoBackoff(), 0), **options}
@@ -146,26 +148,22 @@ class Shards:
         return replies
 
     async def _exchange(self, shard: str, commands: Sequence[Command]) -> list[Any]:
-        """Send commands in one write and read their answers, under one time limit; redis-py's pipelines cost several
-        times as much: a limit, a parser and a callback for each answer.
+        """Send commands in one write and read their answers, under one time limit; redis-py's pipelines and pools cost
+        several times as much: a limit, a parser and a callback for each answer, a look at the connection before.
         """
-        pool = self._writers.get(shard)
-        if pool is None:
-            pool = self._writers[shard] = self._pool(shard, socket_timeout=None)
         packed = b"".join(hiredis.pack_command(command) for command in commands)
-        connection = None
+        idle = self._idle.get(shard)
+        connection = idle.pop() if idle else self._pool(shard, socket_timeout=None).make_connection()
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
-                connection = await pool.get_connection()
                 await connection.send_packed_command(packed, check_health=False)
-                return [await connection.read_response(timeout=math.inf) for _ in commands]
-        except BaseException:
-            if connection is not None:  # what it answers next belongs to what was given up
-                await connection.disconnect(nowait=True)
+                answers = [await connection.read_response(timeout=math.inf) for _ in commands]
+        except BaseException:  # what it answers next belongs to what was given up; the idle ones are hardly better
+            for broken in (connection, *self._idle.pop(shard, ())):
+                await broken.disconnect(nowait=True)
             raise
-        finally:
-            if connection is not None:
-                await pool.release(connection)
+        self._idle.setdefault(shard, []).append(connection)
+        return answers
 
     def _look_at_replicas(self, shard: str, awaited: int, present: int, reached: int) -> None:
         """Learn how many replicas a shard has; raises `NotKept` when one of them lacks what was committed."""
@@ -184,6 +182,8 @@ class Shards:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for pool in (*self._writers.values(), *(client.connection_pool for client in self._clients.values())):
-            await pool.disconnect()
+        for connection in chain(*self._idle.values()):
+            await connection.disconnect()
+        for client in self._clients.values():
+            await client.connection_pool.disconnect()
         await self._client.aclose()
