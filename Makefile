@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 LOCKED := --no-deps --require-hashes -r requirements.lock -r requirements-demo.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench serve install chromium lock format
+.PHONY: help demo test check bench picture serve install chromium lock format
 
 help:      ## show this help
 	@grep -E '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -22,7 +22,7 @@ check: install      ## lint, format and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: install      ## measure, and print JSON
+bench: install chromium      ## measure, and print JSON
 	@$(BIN)/onward bench tick
 	@$(BIN)/onward bench tick --open 3000 --drivers 3000 --seeds 1
 	@$(BIN)/onward bench city --minutes 10
@@ -30,8 +30,12 @@ bench: install      ## measure, and print JSON
 	@$(BIN)/onward bench ingest
 	@$(BIN)/onward bench fanout
 	@$(BIN)/onward bench board
+	@$(BIN)/onward bench page
 	@$(BIN)/onward bench soak --seconds 60
 	@$(BIN)/onward bench limit
+
+picture: install chromium      ## take the README's picture anew, from a demo
+	@$(BIN)/python docs/picture.py
 
 serve: install      ## run the server on what is in .onward
 	@$(BIN)/onward serve

@@ -26,6 +26,8 @@ from kernel.db import Connection, Database, Reason
 from kernel.ids import new_id
 from onward.config import Settings
 from onward.embedded import embedded
+from onward.maps.importer import import_map
+from onward.maps.store import maps_folder
 from onward.migrate import migrate
 from tenancy.service import create_business, create_driver, create_operator, create_user, open_session
 from tenancy.tokens import TrackingLinks
@@ -68,13 +70,16 @@ class Stand:
 
 @contextlib.asynccontextmanager
 async def onward_stand(
-    *, drivers: int, deliveries: int = 0, pinned: bool = True
+    *, drivers: int, deliveries: int = 0, pinned: bool = True, extract: Path | None = None
 ) -> AsyncIterator[tuple[Stand, People]]:
     """Run `onward serve` on new servers with these people in it; durability is what an installation has.
 
-    Not `pinned`, the system puts everything where it likes, as it will in an installation.
+    Not `pinned`, the system puts everything where it likes, as it will in an installation. With an `extract` there is
+    a map.
     """
     with tempfile.TemporaryDirectory() as folder, embedded(Path(folder) / "data") as servers:
+        if extract is not None:
+            import_map(extract, maps_folder(Path(folder) / "data") / "helsinki", name="helsinki")
         await migrate(servers.database_url)
         db = await Database.connect(servers.database_url, size_max=4)
         settings = Settings(data_dir=Path(folder) / "data", secret=SECRET)

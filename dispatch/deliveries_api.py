@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from dispatch import policy, quotes, service
 from dispatch.delivery import TRACKABLE_AFTER_H, DeliveryStatus
+from dispatch.handover import Proof, code_of
 from dispatch.planner import Planner, PlannerAway
 from dispatch.proof import ProofStore
 from dispatch.service import NewDelivery, Place
@@ -59,6 +60,7 @@ class DeliveryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     Picked up from `ready_at` to `pickup_until`, handed over from `dropoff_from` to `dropoff_until` (without it, as soon
     as the quote promises). `needs` are skills its driver must have, `size` the room it takes in his vehicle.
+    It is handed over against a `proof`: a photo, a signature, the PIN on its customer's page, or the parcel's barcode.
     """
 
     dropoff: Place
@@ -73,12 +75,14 @@ class DeliveryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     dropoff_until: datetime | None = None
     needs: Skills = []
     size: Annotated[int, Meta(ge=1, le=100)] = 1
+    proof: Proof = "photo"
+    barcode: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")] | None = None
     tip_minor: Minor = 0
     cash_to_collect_minor: Minor = 0
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery."""
+    """A delivery. `proof_code` is the PIN or barcode that it is handed over against."""
 
     id: str
     status: str
@@ -102,6 +106,8 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     dropoff_from: datetime | None
     needs: list[str]
     size: int
+    proof: str
+    proof_code: str | None
     created_at: datetime
     status_reason: str
     unassigned_reason: UnassignedReason | None
@@ -195,6 +201,8 @@ async def create_delivery(ctx: Ctx, body: DeliveryBody) -> web.StreamResponse:
             dropoff_from=body.dropoff_from,
             needs=tuple(body.needs),
             size=body.size,
+            proof=body.proof,
+            proof_code=code_of(body.proof, body.barcode),
             uses_shared_pool=(await policy.load_one(con, business_id)).uses_shared_pool,
             items=body.items,
             tip_minor=body.tip_minor,
@@ -231,12 +239,12 @@ async def cancel_delivery(ctx: Ctx, path: DeliveryPath, body: CancelBody) -> Del
 
 
 async def get_proof(ctx: Ctx, path: DeliveryPath) -> web.StreamResponse:
-    """Get a delivery's proof photo"""
+    """Get a delivery's proof: the photo or the signature"""
     return await _photo(ctx, path.delivery_id())
 
 
 async def get_tracked_proof(ctx: Ctx) -> web.StreamResponse:
-    """Get the proof photo of the delivery behind a tracking link"""
+    """Get the proof of the delivery behind a tracking link: the photo or the signature"""
     if ctx.principal.who is not Who.TRACKER or ctx.principal.delivery_id is None:
         raise Problem("forbidden", "This needs a tracking link's token.")
     ended_before = ctx.clock.now() - timedelta(hours=TRACKABLE_AFTER_H)
@@ -249,7 +257,8 @@ async def _photo(ctx: Ctx, delivery_id: UUID, ended_before: datetime | None = No
             await con.fetchrow(
                 """SELECT p.path FROM proofs p
                    JOIN deliveries d ON d.business_id = p.business_id AND d.id = p.delivery_id
-                   WHERE p.delivery_id = $1 AND (d.finished_at IS NULL OR $2::timestamptz IS NULL OR d.finished_at > $2)
+                   WHERE p.delivery_id = $1 AND p.path IS NOT NULL
+                     AND (d.finished_at IS NULL OR $2::timestamptz IS NULL OR d.finished_at > $2)
                    ORDER BY p.created_at DESC LIMIT 1""",
                 delivery_id,
                 ended_before,
@@ -317,7 +326,8 @@ async def _read(ctx: Ctx, con: Connection, delivery_id: UUID) -> DeliveryView:
 
 def _view(ctx: Ctx, row: Any) -> DeliveryView:
     url = ctx.need(TrackingLinks).url(origin(ctx.request), row["business_id"], row["id"])
-    return msgspec.convert({**service.public(row), "tracking_url": url}, DeliveryView)
+    own = {"proof_code": row["proof_code"], "tracking_url": url}
+    return msgspec.convert({**service.public(row), **own}, DeliveryView)
 
 
 ROUTES = (

@@ -160,6 +160,7 @@ async def _status(con: Connection, driver_id: UUID, action: StatusAction, at: da
         status=action.status,
         at=at,
         reason=action.reason,
+        code=action.code,
     )
 
 
@@ -211,7 +212,7 @@ async def route_of(con: Connection, driver_id: UUID) -> tuple[int, list[dict[str
     version = await con.fetchval("SELECT route_version FROM driver_profiles WHERE id = $1", driver_id)
     rows = await con.fetch(
         """SELECT s.*, d.status, d.short_code, d.items, d.ready_at, d.cash_to_collect_minor, d.currency, d.promised_at,
-             d.needs, d.dropoff_from
+             d.needs, d.dropoff_from, d.proof
            FROM stops s JOIN deliveries d ON d.business_id = s.business_id AND d.id = s.delivery_id
            WHERE s.driver_id = $1 AND d.status NOT IN ('delivered', 'canceled', 'returned')
              AND (s.done_at IS NULL OR s.kind = 'pickup' AND d.status IN ('failed', 'returning'))
@@ -239,6 +240,7 @@ def _stop(row: Record) -> dict[str, Any]:
         "promised_at": row["promised_at"],
         "dropoff_from": row["dropoff_from"],
         "needs": row["needs"],
+        "proof": row["proof"],
         "notice": row["notice"],
         "cash_to_collect_minor": row["cash_to_collect_minor"],
         "currency": row["currency"],

@@ -12,6 +12,7 @@ from msgspec import Meta
 from dispatch import offers, proof, service, shifts
 from dispatch.deliveries_api import DeliveryPath
 from dispatch.desk import device_time, route_of
+from dispatch.handover import Picture
 from dispatch.proof import ProofStore, path_of, read_photo
 from kernel import ids
 from kernel.access import Permission
@@ -50,6 +51,7 @@ class StatusBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     status: Annotated[str, Meta(max_length=40)]
     reason: Annotated[str, Meta(max_length=200)] = ""
+    code: Annotated[str, Meta(max_length=200)] = ""
     t: int | None = None
 
 
@@ -74,8 +76,9 @@ class AvailabilityView(msgspec.Struct, frozen=True):
 
 
 class ProofQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where and when the photo was taken."""
+    """What it is of, where and when it was taken."""
 
+    kind: Picture = "photo"
     lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
     lng: Annotated[float, Meta(ge=-180, le=180)] | None = None
     t: int | None = None
@@ -125,12 +128,13 @@ async def set_status(ctx: Ctx, path: DeliveryPath, body: StatusBody) -> StatusVi
             status=body.status,
             at=now if body.t is None else device_time(body.t, now),
             reason=body.reason,
+            code=body.code,
         )
     return StatusView(show(Kind.DELIVERY, row["id"]), row["status"], row["version"])
 
 
 async def post_proof(ctx: Ctx, path: DeliveryPath, query: ProofQuery) -> ProofView:
-    """Upload a proof photo (image/jpeg, image/png or image/webp as the body)"""
+    """Upload a proof photo or a signature (image/jpeg, image/png or image/webp as the body)"""
     driver_id, now = ctx.principal.driver(), ctx.clock.now()
     if not ctx.request.content_type.startswith("image/"):
         raise Problem("unsupported_media_type", "Send the picture itself: image/jpeg, image/png or image/webp.")
@@ -149,6 +153,7 @@ async def post_proof(ctx: Ctx, path: DeliveryPath, query: ProofQuery) -> ProofVi
             driver_id=driver_id,
             delivery_id=delivery_id,
             photo=photo,
+            kind=query.kind,
             at=taken_at,
             lat=query.lat,
             lng=query.lng,

@@ -1,4 +1,4 @@
-"""Proof photos: checked, stripped of everything but the picture, kept under their hash."""
+"""Proof pictures, photos and signatures: checked, stripped of everything but the picture, kept under their hash."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 from PIL import Image, ImageOps
 
 from dispatch import service
+from dispatch.handover import Picture
 from kernel.db import Connection, act_for
 from kernel.errors import Problem
 from kernel.ids import new_id
@@ -89,6 +90,7 @@ async def keep(
     driver_id: UUID,
     delivery_id: UUID,
     photo: Photo,
+    kind: Picture,
     at: datetime,
     lat: float | None,
     lng: float | None,
@@ -99,12 +101,13 @@ async def keep(
     check_taken_now(row["status"])
     proof_id: UUID = await con.fetchval(
         """INSERT INTO proofs (id, business_id, delivery_id, driver_id, kind, path, sha256, bytes, lat, lng, taken_at)
-           VALUES ($1, $2, $3, $4, 'photo', $5, $6, $7, $8, $9, $10)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
            ON CONFLICT (business_id, delivery_id, sha256) DO UPDATE SET sha256 = excluded.sha256 RETURNING id""",
         new_id(),
         row["business_id"],
         delivery_id,
         driver_id,
+        kind,
         path_of(row["business_id"], delivery_id, photo),
         photo.sha256,
         len(photo.jpeg),

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from dispatch import handover
 from dispatch.delivery import BY_DRIVER, DELIVERY, FINISHED, WITH_DRIVER, DeliveryEvent, DeliveryStatus
 from dispatch.shifts import release_driver
 from geo.point import Point
@@ -74,6 +75,8 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 1
     pickup_until: datetime | None = None
     dropoff_from: datetime | None = None
+    proof: handover.Proof = "photo"
+    proof_code: str | None = None
 
 
 async def create(con: Connection, new: NewDelivery, now: datetime) -> None:
@@ -81,9 +84,9 @@ async def create(con: Connection, new: NewDelivery, now: datetime) -> None:
     made = await con.fetchval(
         """INSERT INTO deliveries (id, operator_id, business_id, store_id, order_id, quote_id, external_id, short_code,
              status, uses_shared_pool, items, distance_m, fee_minor, driver_pay_minor, tip_minor, cash_to_collect_minor,
-             currency, ready_at, promised_at, created_at, needs, size, pickup_until, dropoff_from)
+             currency, ready_at, promised_at, created_at, needs, size, pickup_until, dropoff_from, proof, proof_code)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-             $20, $21, $22, $23)
+             $20, $21, $22, $23, $24, $25)
            ON CONFLICT DO NOTHING RETURNING id""",
         new.id,
         new.operator_id,
@@ -108,6 +111,8 @@ async def create(con: Connection, new: NewDelivery, now: datetime) -> None:
         new.size,
         new.pickup_until,
         new.dropoff_from,
+        new.proof,
+        new.proof_code,
     )
     if made is None:
         raise Problem("conflict", "There is a delivery with this external_id already.")
@@ -250,6 +255,7 @@ def public(row: Record) -> dict[str, Any]:
         "dropoff_from": row["dropoff_from"],
         "needs": row["needs"],
         "size": row["size"],
+        "proof": row["proof"],
         "created_at": row["created_at"],
         "status_reason": row["status_reason"],
         "unassigned_reason": row["unassigned_reason"],
@@ -260,9 +266,12 @@ def public(row: Record) -> dict[str, Any]:
 
 
 async def driver_reports(
-    con: Connection, *, driver_id: UUID, delivery_id: UUID, status: str, at: datetime, reason: str = ""
+    con: Connection, *, driver_id: UUID, delivery_id: UUID, status: str, at: datetime, reason: str = "", code: str = ""
 ) -> Record:
-    """A driver moves his delivery on. In a driver's transaction. Raises `illegal_transition` out of order."""
+    """A driver moves his delivery on. In a driver's transaction. Raises `illegal_transition` out of order.
+
+    `code` is the PIN or the barcode, where a delivery is handed over against one.
+    """
     if status not in BY_DRIVER:
         raise invalid("status", f"One of {', '.join(BY_DRIVER)}.")
     row = await lock(con, delivery_id)
@@ -271,8 +280,8 @@ async def driver_reports(
         return row  # said twice, by a phone that was not sure the first word arrived
     happened = BY_DRIVER[status]
     DELIVERY.next(DeliveryStatus(row["status"]), happened)
-    if happened is DeliveryEvent.DELIVER and not await _has_proof(con, row):
-        raise invalid("proof", "Take the proof photo first (POST /api/v1/driver/deliveries/{id}/proof).")
+    if happened is DeliveryEvent.DELIVER:
+        await handover.check(con, row, driver_id=driver_id, code=code, at=at)
     if happened is DeliveryEvent.FAIL and not reason:
         raise invalid("reason", "Say why it could not be delivered.")
     row = await advance(con, row, happened, source="driver", at=at, reason=reason)
@@ -305,10 +314,6 @@ async def _stop_times(con: Connection, row: Record, source: str, at: datetime) -
         )
     if done is not None:
         await con.execute("UPDATE stops SET done_at = $3 WHERE delivery_id = $1 AND kind = $2", row["id"], done, at)
-
-
-async def _has_proof(con: Connection, row: Record) -> bool:
-    return bool(await con.fetchval("SELECT 1 FROM proofs WHERE delivery_id = $1 LIMIT 1", row["id"]))
 
 
 async def unassign(con: Connection, row: Record, *, reason: str, at: datetime, source: str = "dispatcher") -> Record:

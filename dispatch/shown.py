@@ -98,6 +98,7 @@ def tracking_object(
         "driver": driver,
         "timeline": [{"status": step["status"], "at": step["at"]} for step in row["timeline"]],
         "order": order,
+        "pin": row["proof_code"] if row["proof"] == "pin" and row["finished_at"] is None else None,
         "proof": None if proof is None else {"url": "/api/v1/track/proof", "at": proof["created_at"]},
         "messages": written,
         "may_write": row["driver_id"] is not None and row["status"] in WITH_DRIVER,

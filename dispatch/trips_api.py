@@ -25,15 +25,17 @@ from tracking.track import Mark, geojson, gpx
 from tracking.trips import TrackPoint
 
 DELIVERIES_MAX = 300
+TRIP_LASTS_MAX = timedelta(hours=12)
 MEDIA_TYPES = {"gpx": "application/gpx+xml", "geojson": "application/geo+json"}
 
 Format = Literal["json", "gpx", "geojson"]
 
 
 class TripQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """As what: `json`, or a file with all positions."""
+    """As what: `json`, or a file with all positions; `whole`, with what was carried at the same time."""
 
     format: Format = "json"
+    whole: bool = False
 
 
 class DayQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,11 +69,11 @@ class Trips(msgspec.Struct, frozen=True):
 
 async def get_delivery_trip(ctx: Ctx, path: DeliveryPath, query: TripQuery) -> TripView | web.Response:
     """The way a delivery took, with its stops; also as GPX or GeoJSON"""
-    row, track = await _delivery_track(ctx, path)
-    trip = await asyncio.to_thread(trip_of, [row], track)
+    rows, track = await _delivery_track(ctx, path, whole=query.whole)
+    trip = await asyncio.to_thread(trip_of, rows, track)
     if query.format == "json":
         return trip
-    return _file(query.format, row["short_code"], track, [trip])
+    return _file(query.format, "-".join(row["short_code"] for row in rows), track, [trip])
 
 
 async def get_delivery_points(ctx: Ctx, path: DeliveryPath, query: PointsQuery) -> Points:
@@ -129,13 +131,29 @@ def _trips(
     return sorted(found, key=lambda trip: trip.started_at), [used[t_ms] for t_ms in sorted(used)]
 
 
-async def _delivery_track(ctx: Ctx, path: DeliveryPath) -> tuple[Record, list[TrackPoint]]:
-    delivery_id = path.delivery_id()
+async def _delivery_track(
+    ctx: Ctx, path: DeliveryPath, *, whole: bool = False
+) -> tuple[list[Record], list[TrackPoint]]:
+    """Return a delivery and the way it took; `whole`, with all others of its trip that the caller may see."""
+    delivery_id, operator_id = path.delivery_id(), ctx.principal.operator()
+    of_business = ctx.principal.who is Who.BUSINESS
     async with ctx.db.tx_of(ctx.principal, Reason.TRIPS, readonly=True) as con:
-        row = await con.fetchrow(f"{DELIVERIES} AND d.id = $2", ctx.principal.operator(), delivery_id)
+        row = await con.fetchrow(f"{DELIVERIES} AND d.id = $2", operator_id, delivery_id)
         if row is None:
             raise Problem("not_found", "There is no delivery with this id, or nobody has carried it.")
-        return row, await track_of(con, row, of_business=ctx.principal.who is Who.BUSINESS)
+        if not whole:
+            return [row], await track_of(con, row, of_business=of_business)
+        near = await con.fetch(
+            f"{DELIVERIES} AND d.driver_id = $2 AND d.assigned_at BETWEEN $3 AND $4 LIMIT {DELIVERIES_MAX}",
+            operator_id,
+            row["driver_id"],
+            row["assigned_at"] - TRIP_LASTS_MAX,
+            row["ends_at"] + TRIP_LASTS_MAX,
+        )
+        rows = next((group for group in together(near) if row["id"] in (one["id"] for one in group)), [row])
+        tracks = [await track_of(con, one, of_business=of_business) for one in rows]
+    points = {point.t_ms: point for track in tracks for point in track}
+    return rows, [points[t_ms] for t_ms in sorted(points)]
 
 
 async def _driver(con: Connection, ctx: Ctx, driver_id: UUID) -> Record:

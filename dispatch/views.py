@@ -203,7 +203,9 @@ class BoardViews:
             before = await self._stops_before(con, row)
             written = await messages.for_customer(con, delivery_id)
             proof = await con.fetchrow(
-                "SELECT created_at FROM proofs WHERE delivery_id = $1 ORDER BY created_at DESC LIMIT 1", delivery_id
+                """SELECT created_at FROM proofs WHERE delivery_id = $1 AND path IS NOT NULL
+                   ORDER BY created_at DESC LIMIT 1""",
+                delivery_id,
             )
         now = self._clock.now()
         if row["finished_at"] is not None and row["finished_at"] < now - timedelta(hours=TRACKABLE_AFTER_H):

@@ -28,6 +28,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "validation_failed": (422, "Some fields are not right"),
     "idempotency_mismatch": (422, "This Idempotency-Key was used with another body"),
     "day_too_big": (422, "This day is too big to be replayed here"),
+    "wrong_code": (422, "This is not the right code"),
     "undeliverable": (422, "This delivery can't be made"),
     "bad_image": (422, "This is not a picture we can read"),
     "rate_limited": (429, "Too many requests"),

@@ -217,6 +217,25 @@ def board(
 
 
 @app.command()
+def page(
+    drivers: Annotated[int, typer.Option(min=1, max=5000, help="How many drivers move.")] = 5000,
+    seconds: Annotated[float, typer.Option(min=2, help="For how long each case runs.")] = 10,
+    only_json: OnlyJson = False,
+) -> None:
+    """Measure the board's page in Chromium: main-thread time a frame, and tasks that are too long."""
+    try:
+        from benchmarks import page as bench
+    except ModuleNotFoundError as error:
+        raise Refused(f"The package {error.name} is missing: `make install` in a checkout brings it.") from None
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("looking on", total=2 * len(bench.VIEWS))
+        found = bench.measure(drivers, seconds, measured=lambda: progress.advance(task))
+    if not only_json:
+        _show_cases(found["cases"])
+    _print({"bench": "page", **found})
+
+
+@app.command()
 def soak(
     drivers: Annotated[int, typer.Option(min=1, help="How many drivers are connected.")] = 10_000,
     viewers: Annotated[int, typer.Option(min=1, help="How many customers look on, a driver each.")] = 1_000,

@@ -1,6 +1,8 @@
 """The web pages and their assets, under a strict content security policy: nothing from elsewhere, nothing inline.
 
-The import map must be inline; its hash, taken from the page when the server starts, is all that the policy allows.
+What all pages begin with is `shared/head.html`. The import map in it must be inline; its hash, taken from the page when
+the server starts, is all that the policy allows. The vendored libraries lie below a path of their release, so that
+browsers keep them for good, and are sent as compressed as they are in the repository.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 PAGES: Final = {
     "/": "home",
@@ -31,15 +33,20 @@ OFFLINE: Final = (
     "driver/*.js",
     "driver/*.css",
     "driver/*.svg",
+    "driver/*.png",
     "driver/*.webmanifest",
     "shared/*.js",
     "shared/*.css",
     "shared/*.svg",
 )
 OFFLINE_VENDORS: Final = ("preact", "signals", "htm")
+HEAD: Final = "<!-- head -->\n"
+VENDOR: Final = "/web/shared/vendor/"
 IMPORT_MAP: Final = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
 ASSET_CACHE: Final = "public, max-age=300"
-VENDOR_CACHE: Final = "public, max-age=86400"
+VENDOR_CACHE: Final = "public, max-age=31536000, immutable"
+COMPRESSED: Final = (".js", ".css", ".svg")
+CONDITIONAL: Final = (hdrs.IF_NONE_MATCH, hdrs.IF_MODIFIED_SINCE, hdrs.RANGE)
 
 mimetypes.add_type("text/javascript", ".mjs")
 mimetypes.add_type("text/javascript", ".js")
@@ -70,14 +77,41 @@ def mount(app: web.Application, *, style_origin: str = "") -> None:
     """Serve the pages at their paths and the assets below `/web/`."""
     root = folder()
     for path, name in PAGES.items():
-        html = (root / name / "index.html").read_text()
+        html = page_text(root, f"{name}/index.html")
         app.router.add_get(path, _page(html, policy(html, style_origin=style_origin)))
         if path != "/":
             app.router.add_get(path.rstrip("/"), _redirect(path))
     app.router.add_get("/driver/sw.js", _script(service_worker(root)))
     app.router.add_get("/favicon.ico", _redirect("/web/shared/icon.svg"))
-    app.router.add_static("/web/", root, append_version=False)
-    app.on_response_prepare.append(_cache_assets)
+    vendor = vendor_path(root)
+    libraries = {file.name: file for file in (root / "shared/vendor").iterdir()}
+
+    async def library(request: web.Request) -> web.StreamResponse:
+        """A page that was opened before an upgrade asks for the former release: it gets what there is."""
+        if (file := libraries.get(request.match_info["file"])) is None:
+            raise web.HTTPNotFound
+        return web.FileResponse(file)
+
+    async def cache_assets(request: web.Request, response: web.StreamResponse) -> None:
+        if request.path.startswith("/web/") and response.status == 200:
+            response.headers["Cache-Control"] = VENDOR_CACHE if request.path.startswith(vendor) else ASSET_CACHE
+            response.headers["Vary"] = "Accept-Encoding"
+
+    app.router.add_get("/web/vendor-{release}/{file}", library)
+    app.router.add_static("/web/", root)
+    app.middlewares.append(_compress_assets)
+    app.on_response_prepare.append(cache_assets)
+
+
+def page_text(root: Path, path: str) -> str:
+    """Return a page with its head, and the libraries' paths as they are served."""
+    html = (root / path).read_text().replace(HEAD, (root / "shared/head.html").read_text())
+    return html.replace(VENDOR, vendor_path(root))
+
+
+def vendor_path(root: Path) -> str:
+    """Return the path below which this release of the vendored libraries is served."""
+    return f"/web/vendor-{hashlib.sha256((root / 'shared/vendor/SHA256SUMS').read_bytes()).hexdigest()[:12]}/"
 
 
 def service_worker(root: Path) -> str:
@@ -89,10 +123,13 @@ def service_worker(root: Path) -> str:
     files = sorted({file for pattern in OFFLINE for file in root.glob(pattern)} - {own})
     files += sorted(file for file in root.glob("shared/vendor/*.mjs") if file.name.startswith(OFFLINE_VENDORS))
     release = hashlib.sha256()
-    for file in (*files, root / "driver/index.html", own):
+    for file in (*files, own):
         release.update(file.read_bytes())
-    paths = ["/driver/", *(f"/web/{file.relative_to(root).as_posix()}" for file in files)]
-    return f"const RELEASE = {json.dumps(release.hexdigest()[:16])}, FILES = {json.dumps(paths)};\n{own.read_text()}"
+    release.update(page_text(root, "driver/index.html").encode())
+    vendor = vendor_path(root)
+    paths = ["/driver/", *(f"/web/{file.relative_to(root).as_posix()}".replace(VENDOR, vendor) for file in files)]
+    written = {"RELEASE": release.hexdigest()[:16], "FILES": paths, "VENDOR": vendor}
+    return f"const {', '.join(f'{name} = {json.dumps(value)}' for name, value in written.items())};\n{own.read_text()}"
 
 
 def missing() -> web.Response:
@@ -105,7 +142,7 @@ def missing() -> web.Response:
 
 @functools.cache
 def _missing_html() -> str:
-    return (folder() / "missing.html").read_text()
+    return page_text(folder(), "missing.html")
 
 
 def _page(html: str, csp: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -132,6 +169,13 @@ def _redirect(to: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]
     return redirect
 
 
-async def _cache_assets(request: web.Request, response: web.StreamResponse) -> None:
-    if request.path.startswith("/web/") and response.status == 200:
-        response.headers["Cache-Control"] = VENDOR_CACHE if "/vendor/" in request.path else ASSET_CACHE
+@web.middleware
+async def _compress_assets(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Compress what is asked for whole: aiohttp would put the end of a compressed body after a 304 or a part, too."""
+    response = await handler(request)
+    whole = request.method == "GET" and not any(name in request.headers for name in CONDITIONAL)
+    if whole and isinstance(response, web.FileResponse) and request.path.endswith(COMPRESSED):
+        response.enable_compression()
+    return response

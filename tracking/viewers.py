@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+import msgspec
 from aiohttp import HttpVersion11, web
 
 from kernel import db as database
 from kernel import metrics
 from kernel.access import Principal
-from kernel.errors import Problem
+from kernel.errors import Problem, invalid
 from kernel.redis import AWAY
 from tracking.doorkeeper import Doorkeeper
 from tracking.gateway import BadFrame, decode_frame
@@ -170,12 +171,12 @@ class ViewerGateway:
         return ws
 
     async def handle_events(self, request: web.Request) -> web.StreamResponse:
-        """Serve `GET /live`; `?since=<epoch>:<offset>` goes on where a stream was cut."""
+        """Serve `GET /live`; `?since=<epoch>:<offset>` goes on where a stream was cut, `?box=` is what is looked at."""
         token = self._bearer(request)
         if token is None:
             raise Problem("unauthenticated", "Send `Authorization: Bearer <token>`.")
         principal = await self._door.authenticate(token)
-        since = _since(request.query.get("since"))
+        since, look = _since(request.query.get("since")), _look(request.query)
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         )
@@ -187,7 +188,12 @@ class ViewerGateway:
         async def opening() -> Opened | None:
             return token, principal, since
 
-        await self._serve(outlet, opening, lambda _viewer: outlet.beat_until_closed())
+        async def until_closed(viewer: Viewer) -> None:
+            if look is not None:
+                self._streams.look(viewer, look)
+            await outlet.beat_until_closed()
+
+        await self._serve(outlet, opening, until_closed)
         return response
 
     async def _serve(
@@ -231,3 +237,14 @@ class ViewerGateway:
 def _since(text: str | None) -> Since | None:
     epoch, _, offset = (text or "").partition(":")
     return Since(epoch, int(offset)) if epoch and offset.isascii() and offset.isdigit() and len(offset) < 16 else None
+
+
+def _look(query: Mapping[str, str]) -> Look | None:
+    """Return what the screen shows, from `box=south,west,north,east` and `step_m=`; raises `validation_failed`."""
+    if "box" not in query:
+        return None
+    asked = {"type": "look", "box": query["box"].split(","), "step_m": query.get("step_m", "0")}
+    try:
+        return msgspec.convert(asked, Look, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid("box", f"Give south,west,north,east in degrees, and step_m in metres: {error}.") from None

@@ -84,7 +84,7 @@ class OfferReply(Up, frozen=True, tag="offer_reply"):
 
 
 class StatusAction(Up, frozen=True, tag="status"):
-    """The driver moved a delivery on: the same statuses as `PATCH /driver/deliveries/{id}/status`."""
+    """The driver moved a delivery on, as with `PATCH /driver/deliveries/{id}/status`; `code` is its PIN or barcode."""
 
     seq: Seq
     id: ShortText
@@ -92,6 +92,7 @@ class StatusAction(Up, frozen=True, tag="status"):
     delivery_id: ShortText
     status: ShortText
     reason: ShortText = ""
+    code: ShortText = ""
 
 
 class ProofRef(Up, frozen=True, tag="proof_ref"):

@@ -58,6 +58,7 @@ class ShopOrders:
             "driver": None,
             "timeline": [{"status": step["status"], "at": step["at"]} for step in timeline],
             "order": await summary_of(con, row),
+            "pin": None,
             "proof": None,
             "reason": None,
         }

@@ -253,6 +253,65 @@ async def test_filters_are_in_the_url_say_what_they_hide_and_go_with_one_key(tow
     await expect(page.locator(".row")).to_have_count(2)
 
 
+async def test_areas_of_any_shape_by_finger_and_keys_keep_lists_and_map(town: Onward, browser: Browser) -> None:
+    """A polygon tapped on the map and one set with keys, in the URL; then a paused zone, chosen by its reason."""
+    world = town.world
+    near = await create_delivery(
+        town, world.rosso, dropoff={"name": "E", "address": "A 1", "lat": 60.170, "lng": 24.944}
+    )
+    async with courier(town, world.pool[0]) as pia:
+        await pia.goes_online(60.1705, 24.9415)
+        page = await open_board(town, browser, DESK)
+        await page.get_by_role("button", name="Filters").click()
+        await page.get_by_role("button", name="Draw an area").click()
+        sheet = page.get_by_role("application")
+        await expect(sheet).to_be_focused()
+        for spot in ((300, 200), (700, 200), (500, 500), (304, 204)):
+            await sheet.click(position={"x": spot[0], "y": spot[1]})
+        assert len(await area_of(page)) == 6
+        await expect(page.locator(".draw")).to_have_count(0)
+        await page.locator("body").press("c")
+        await page.get_by_role("button", name="Draw an area").press("Enter")
+        await expect(sheet).to_be_focused()
+        for key in ("Enter", "Shift+ArrowLeft", "Enter", "Shift+ArrowUp", "Enter", "Backspace", "Enter"):
+            await page.keyboard.press(key)
+        await expect(sheet.get_by_role("status")).to_have_text("3 corners")
+        await page.keyboard.press("Enter")
+        assert len(await area_of(page)) == 6
+        await expect(page.get_by_role("button", name="Draw an area")).to_be_focused()
+        await page.locator("body").press("c")
+
+        reply = await paused(town, "marathon", around=(60.1700, 24.9440))
+        await page.goto(f"{town.url}/board/?zone={reply['id']}")
+        await expect(row(page, near)).to_be_visible()
+        await expect(page.locator(".chip").first).to_contain_text("marathon")
+        await expect(page.get_by_role("tab", name="Drivers")).to_contain_text("0")
+        other = await paused(town, "market", around=(60.1705, 24.9415))
+        await page.get_by_label("All zones").select_option(label="marathon")
+        await page.reload()
+        await page.get_by_label("All zones").select_option(label="market")
+        assert f"zone={other['id']}" in page.url
+        await expect(row(page, near)).to_have_count(0)
+        await expect(page.get_by_role("tab", name="Drivers")).to_contain_text("1")
+    assert page.complaints == []  # type: ignore[attr-defined]
+
+
+async def paused(town: Onward, reason: str, around: tuple[float, float]) -> dict[str, Any]:
+    """Pause a triangle around a place."""
+    lat, lng = around
+    corners = [
+        [lng - 0.001, lat - 0.0005],
+        [lng + 0.001, lat - 0.0005],
+        [lng, lat + 0.0005],
+        [lng - 0.001, lat - 0.0005],
+    ]
+    body = {"area": {"type": "Polygon", "coordinates": [corners]}, "reason": reason}
+    path = "/api/v1/dispatch/zones/pauses"
+    async with town.http.post(path, json=body, headers=town.as_(town.world.admin_token)) as reply:
+        found: dict[str, Any] = await reply.json()
+        return found
+
+
 async def promise(town: Onward, delivery: dict[str, Any], minutes: int, eta: int | None = None) -> None:
     """Change what was promised, and what is expected, as minutes from now."""
     async with town.installation.db.platform_tx(Reason.SEED) as con:

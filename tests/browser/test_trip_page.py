@@ -79,6 +79,32 @@ async def test_without_positions_the_stops_are_still_told_and_a_wrong_link_is_sa
     await expect(page.get_by_role("heading", name="Which delivery?")).to_be_visible()
 
 
+async def test_a_trip_of_two_deliveries_says_whose_each_stop_is(town: Onward, browser: Browser) -> None:
+    """One of them, then both with their codes, then the other, by its address in the URL."""
+    world, db = town.world, town.installation.db
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
+    first, _ = await write_trip(db, world, world.rosso, world.pool[0], start)
+    second, _ = await write_trip(db, world, world.verde, world.pool[0], start + timedelta(minutes=2))
+    page, complaints = await open_page(browser, PHONE)
+    await page.goto(f"{town.url}/board/#{world.admin_token}")
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    await page.goto(f"{town.url}/trip/?delivery={show(Kind.DELIVERY, first)}")
+    stops = page.locator('.events [data-kind="pickup"], .events [data-kind="dropoff"]')
+    await expect(stops).to_have_count(2)
+    codes = await page.locator(".parts .btn").all_inner_texts()
+    assert codes[0] == "Whole trip, 2 deliveries"
+    await page.get_by_role("button", name="Whole trip").click()
+    await expect(stops).to_have_count(4)
+    for code in codes[1:]:
+        await expect(page.locator(".events .badge", has_text=code)).to_have_count(2)
+    await page.get_by_role("button", name=codes[2], exact=True).click()
+    await expect(stops).to_have_count(2)
+    await page.wait_for_url(f"**/trip/?delivery={show(Kind.DELIVERY, second)}")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text(codes[2])
+    assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert complaints == []
+
+
 async def test_a_phone_app_is_connected_with_a_code_and_let_in_no_more(town: Onward, browser: Browser) -> None:
     """From the driver's panel; what the code says works at once, and no longer once it is disconnected."""
     page, complaints = await open_page(browser, DESK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import hashlib
 import re
 from pathlib import Path
@@ -156,12 +157,21 @@ def test_the_vendored_browser_libraries_are_what_the_checksums_say() -> None:
         assert hashlib.sha256((vendor / name).read_bytes()).hexdigest() == digest, name
 
 
-def test_all_pages_share_one_import_map() -> None:
-    """It is the one inline script, and its hash is in the content security policy."""
+def test_the_vendored_libraries_are_sent_as_what_they_are() -> None:
+    """What lies compressed beside each of them holds the same."""
+    files = [*(ROOT / "web/shared/vendor").glob("*.mjs"), *(ROOT / "web/shared/vendor").glob("*.css")]
+    assert len(files) >= 10
+    for file in files:
+        assert gzip.decompress(file.with_name(f"{file.name}.gz").read_bytes()) == file.read_bytes(), file.name
+
+
+def test_all_pages_begin_with_one_head() -> None:
+    """It has the one inline script, the import map, whose hash is in the content security policy."""
     pages = sorted((ROOT / "web").glob("*/index.html"))
-    found = {re.search(r'<script type="importmap">.*?</script>', page.read_text(), re.DOTALL)[0] for page in pages}  # type: ignore[index]
     assert len(pages) >= 4
-    assert len(found) == 1
+    for page in pages:
+        assert page.read_text().count("<!-- head -->") == 1, page
+        assert not re.search('<script(?! type="module" src=)', page.read_text()), page
 
 
 def test_the_readme_is_short() -> None:

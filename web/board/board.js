@@ -7,8 +7,9 @@ import { leave, token } from "../shared/session.js";
 import { DriverMark, Icon, LinkState, ThemeSwitch, api, html, render } from "../shared/ui.js";
 import { Alerts } from "./alerts.js";
 import { Ghost, Tray, drag, dragOver, pressed } from "./drag.js";
-import { areaFrom, drawing, setArea } from "./filterbar.js";
-import { area, clearFilters, filters, onShift } from "./filters.js";
+import { Draw } from "./draw.js";
+import { drawing, viewFrom } from "./filterbar.js";
+import { active, areas, clearFilters, filters, matchesDriver, onShift } from "./filters.js";
 import { Assigning, Results, Undo, askHere, chosen, tick, untick } from "./give.js";
 import { List } from "./list.js";
 import { Numbers } from "./numbers.js";
@@ -58,17 +59,18 @@ function drawOn(handle) {
     effect(() => {
       const drivers = link.view.value?.drivers ?? [], one = selected.value, lit = pointed.value, taking = drag.value;
       const marked = new Set([one, lit, taking?.over, deliveryOf(one)?.driver_id, deliveryOf(lit)?.driver_id].filter(Boolean));
-      const shown = filters.off.value ? drivers.filter(onShift) : drivers;
+      const busy = new Set(matching.value.map((d) => d.driver_id));
+      const shown = active.value.length && !taking ? drivers.filter((d) => marked.has(d.id) || busy.has(d.id) || matchesDriver(d)) : drivers;
       handle.drivers(marked.size || taking ? shown.map((d) => (marked.has(d.id) || (taking && !onShift(d)) ? { ...d, selected: marked.has(d.id), dim: Boolean(taking) && !onShift(d) } : d)) : shown);
     }),
     effect(() => {
       const id = selected.value ?? pointed.value;
       handle.line(id ? wayOf(id, selected.value ? link.view.value?.drivers ?? [] : link.view.peek()?.drivers ?? []) : []);
     }),
-    effect(() => handle.area(area.value)),
+    effect(() => handle.shapes(areas.value)),
   ];
   dragOver((x, y) => handle.at(x, y));
-  areaFrom(() => handle.box());
+  viewFrom(() => handle.ground());
   return () => stops.forEach((stop) => stop());
 }
 function MapArea() {
@@ -87,21 +89,7 @@ function MapArea() {
     const id = map && event.target.matches(".maplibregl-canvas") ? map.at(event.clientX, event.clientY) : null;
     if (deliveryOf(id)) pressed(event, id, { onStart: () => map.still(true), onEnd: () => map.still(false) });
   };
-  return html`<main class="map" aria-label=${t("map_label")} onPointerDownCapture=${take}><div ref=${ref}></div><${Legend}/>${drawing.value && html`<${Draw}/>`}</main>`;
-}
-// Two corners with one stroke; Escape gives up.
-function Draw() {
-  const box = useRef(null), from = useRef(null);
-  const show = (event) => {
-    if (!from.current) return;
-    const [x, y] = from.current, { left, top } = box.current.parentElement.getBoundingClientRect();
-    Object.assign(box.current.style, { left: `${Math.min(x, event.clientX) - left}px`, top: `${Math.min(y, event.clientY) - top}px`, width: `${Math.abs(x - event.clientX)}px`, height: `${Math.abs(y - event.clientY)}px` });
-  };
-  const done = (event) => {
-    if (from.current && map && Math.hypot(event.clientX - from.current[0], event.clientY - from.current[1]) > 8) setArea(map.box([from.current, [event.clientX, event.clientY]]));
-    from.current = null;
-  };
-  return html`<div class="draw" onPointerDown=${(e) => { from.current = [e.clientX, e.clientY]; e.currentTarget.setPointerCapture(e.pointerId); show(e); }} onPointerMove=${show} onPointerUp=${done}><i ref=${box}></i><p>${t("draw_hint")}</p></div>`;
+  return html`<main class="map" aria-label=${t("map_label")} onPointerDownCapture=${take}><div ref=${ref}></div><${Legend}/>${drawing.value && map && html`<${Draw} ground=${map.ground}/>`}</main>`;
 }
 const STATES = [["available"], ["busy"], ["on_break"], ["available", true]];
 function Legend() {
@@ -122,7 +110,6 @@ addEventListener("keydown", (event) => {
   if (letter === "c") { clearFilters(); return; }
   if (letter === "x" && movable(deliveryOf(row) ?? { status: "delivered" })) { tick(row); return; }
   if (event.key === "Escape") {
-    if (drawing.value) { drawing.value = false; return; }
     if (!typing && chosen.value.length) { untick(); return; }
     if (event.target.matches(".search")) { event.preventDefault(); filters.q.value = ""; }
     if (typing) event.target.blur(); else pick(null);

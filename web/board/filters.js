@@ -1,10 +1,11 @@
 // What is shown: filters that live in the URL, so that a view can be bookmarked, shared and gone back to.
 import { computed, effect, signal } from "@preact/signals";
 import { now } from "../shared/clock.js";
+import { loadZones, looksAt, within } from "./areas.js";
 
-// `due`: "30" or "60" minutes to the promise, "hour" or "today" since it was placed. `area`: west,south,east,north.
+// `due`: "30" or "60" minutes to the promise, "hour" or "today" since it was placed. `area`: corners, see areas.js. `zone`: a paused one's id.
 // `off`: "hide" leaves out drivers who are off shift or on a break.
-const NAMES = ["q", "due", "business", "status", "driver", "area", "off"];
+const NAMES = ["q", "due", "business", "status", "driver", "area", "zone", "off"];
 export const DUE = ["30", "60", "hour", "today"];
 const query = new URLSearchParams(location.search);
 export const filters = Object.fromEntries(NAMES.map((name) => [name, signal(query.get(name) ?? "")]));
@@ -16,12 +17,9 @@ effect(() => {
   history.replaceState(null, "", location.pathname + (kept.size ? `?${kept}` : ""));
 });
 
-// The area as numbers, or null where the URL holds something else.
-export const area = computed(() => {
-  const box = filters.area.value.split(",").map(Number);
-  return box.length === 4 && box.every(Number.isFinite) && filters.area.value ? box : null;
-});
-export const within = ([west, south, east, north], { lat, lng }) => west <= lng && lng <= east && south <= lat && lat <= north;
+// What the map and the lists are kept to.
+export const areas = looksAt(filters);
+if (filters.zone.peek()) loadZones();
 
 const MINUTE_MS = 60_000;
 const midnight = (at) => new Date(at).setHours(0, 0, 0, 0);
@@ -35,17 +33,17 @@ const words = computed(() => filters.q.value.trim().toLowerCase());
 const says = (texts) => !words.value || texts.some((text) => text?.toLowerCase().includes(words.value));
 
 export function matches(d) {
-  const { due, business, status, driver } = filters, box = area.value;
+  const { due, business, status, driver } = filters;
   return (!business.value || d.business_id === business.value) && (!status.value || d.status === status.value)
     && (!driver.value || d.driver_id === driver.value || d.offer?.driver_id === driver.value)
     && (!DUE_TESTS[due.value] || DUE_TESTS[due.value](d, now.value))
-    && (!box || within(box, d.pickup) || within(box, d.dropoff))
+    && within(areas.value, d.pickup, d.dropoff)
     && says([d.short_code, d.dropoff.name, d.dropoff.address, d.pickup.name, d.driver_name, d.items]);
 }
 export const onShift = (driver) => driver.state === "available" || driver.state === "busy";
 export function matchesDriver(driver) {
-  const { business, off, driver: one } = filters, box = area.value;
+  const { business, off, driver: one } = filters;
   return (off.value !== "hide" || onShift(driver)) && (!one.value || driver.id === one.value)
     && (!business.value || driver.pool !== "dedicated" || driver.business_ids.includes(business.value))
-    && (!box || (driver.position && within(box, driver.position))) && says([driver.name]);
+    && within(areas.value, driver.position) && says([driver.name]);
 }

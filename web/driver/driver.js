@@ -40,11 +40,11 @@ const counted = ({ fixes, actions, photos }) => [[fixes, "dr_n_fixes"], [actions
 function Offline() {
   const { state, lostAt } = link.value, kept = counted(waiting.value);
   if (state.value === "live" || lostAt.value === null) return null;
-  return html`<div class="offline"><p role="status"><b>${t("dr_offline", { time: time(lostAt.value) })}</b></p><p class="num">${kept ? t("dr_kept", { list: kept }) : t("dr_kept_none")}</p></div>`;
+  return html`<section class="offline" aria-labelledby="offline"><p role="status" id="offline"><b>${t("dr_offline", { time: time(lostAt.value) })}</b></p><p class="num">${kept ? t("dr_kept", { list: kept }) : t("dr_kept_none")}</p></section>`;
 }
 function Top() {
   const { actions, photos } = waiting.value, sending = link.value.state.value === "live" && actions + photos > 0;
-  return html`<header class="top"><b>${t(`dr_is_${shift.value}`)}</b>${link.value.state.value === "live" && html`<${LinkState} link=${link.value}/>`}<span class="grow"></span>
+  return html`<header class="top"><h1>${t(`dr_is_${shift.value}`)}</h1>${link.value.state.value === "live" && html`<${LinkState} link=${link.value}/>`}<span class="grow"></span>
     ${sending && html`<span class="badge busy" role="status">${t("dr_sending", { list: counted({ actions, photos }) })}</span>`}
     <button class="btn earned" onClick=${() => { earningsOpen.value = true; loadEarnings(); }}><${Icon} name="cash"/><span class="num">${today.value || t("dr_money")}</span></button></header>`;
 }

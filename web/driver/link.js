@@ -59,7 +59,7 @@ export async function openLink({ token, outbox, onRefused, onMessage }) {
     const { delivery_id, t } = row.action, place = row.at ? `&lat=${row.at.lat}&lng=${row.at.lng}` : "";
     let reply = null, answer = {};
     try {
-      reply = await fetch(`/api/v1/driver/deliveries/${delivery_id}/proof?t=${t}${place}`, { method: "POST", body: row.photo, headers: { Authorization: `Bearer ${token}`, "Content-Type": "image/jpeg" }, signal: AbortSignal.timeout(60_000) });
+      reply = await fetch(`/api/v1/driver/deliveries/${delivery_id}/proof?kind=${row.kind ?? "photo"}&t=${t}${place}`, { method: "POST", body: row.photo, headers: { Authorization: `Bearer ${token}`, "Content-Type": row.photo.type }, signal: AbortSignal.timeout(60_000) });
       answer = await reply.json();
     } catch { reply = null; }
     uploading = false;
@@ -132,7 +132,7 @@ export async function openLink({ token, outbox, onRefused, onMessage }) {
     queue, known, state, lostAt, period_ms,
     // Resolves when it is on the disk.
     act: (type, fields) => inOrder(() => keep(session.add(queue.peek(), { action: { type, id: crypto.randomUUID(), t: Date.now(), ...fields } }))).then(flush),
-    photograph: (delivery_id, photo, at) => inOrder(() => keep(session.add(queue.peek(), { action: { type: "proof_ref", id: crypto.randomUUID(), t: Date.now(), delivery_id }, photo, at }))).then(flush),
+    photograph: (delivery_id, photo, at, kind = "photo") => inOrder(() => keep(session.add(queue.peek(), { action: { type: "proof_ref", id: crypto.randomUUID(), t: Date.now(), delivery_id }, photo, at, kind }))).then(flush),
     fix: (fix) => inOrder(() => keep(session.add(queue.peek(), { fix }))).then(flush),
     close: () => { stop("ended"); cut(); outbox.close(); },
   };

@@ -32,6 +32,11 @@ function Ring({ offer }) {
   return html`<div class="ring" data-late=${left_s <= 10} role="timer" aria-label=${t("dr_seconds", { n: left_s })}><svg viewBox="0 0 96 96" aria-hidden="true">
     <circle cx="48" cy="48" r="44"/><circle class="left" cx="48" cy="48" r="44" stroke-dasharray=${RING} stroke-dashoffset=${RING * (1 - Math.min(1, left_s / whole_s))}/></svg><b class="num" aria-hidden="true">${left_s}</b></div>`;
 }
+// Its doors in the order of the way, which is not that of the list.
+function doorsOf({ stops, deliveries, dropoffs }) {
+  const order = stops.filter((stop) => stop.kind === "dropoff").map((stop) => deliveries.indexOf(stop.delivery_id));
+  return order.filter((n) => n >= 0).map((n) => dropoffs[n]);
+}
 function Sketch({ offer }) {
   const ref = useRef(null);
   useEffect(() => {
@@ -40,7 +45,7 @@ function Sketch({ offer }) {
       map = made;
       if (!map || gone) { map?.remove(); return; }
       const stores = offer.pickups.map((one, n) => ({ ...one, id: `s${n}`, kind: "store", color: COLOR })), me = at.peek();
-      const doors = offer.dropoffs.map((one, n) => ({ ...one, id: `d${n}`, kind: "door", name: one.address, color: COLOR, selected: true }));
+      const doors = doorsOf(offer).map((one, n) => ({ ...one, id: `d${n}`, kind: "door", name: one.address, color: COLOR, selected: true }));
       map.places([...stores, ...doors]);
       map.line([...(me ? [me] : []), ...stores, ...doors]);
       if (me) map.drivers([{ id: "me", position: me, state: "available" }]);
@@ -71,11 +76,11 @@ export function Offer({ offer }) {
   return html`<section class="offer" aria-labelledby="offer-title">
     <header><div><h1 id="offer-title" tabindex="-1" ref=${title}>${t("dr_offer")}</h1>
       <p class="pay num">${money(offer.pay_minor, offer.currency)}</p>
-      <p>${[meters(offer.distance_m), t("dr_to_store", { time: duration(offer.to_pickup_s) }), offer.dropoffs.length > 1 && t("dr_doors", { n: offer.dropoffs.length })].filter(Boolean).join(" · ")}</p></div>
+      <p>${[meters(offer.distance_m), offer.to_pickup_s !== null && t("dr_to_store", { time: duration(offer.to_pickup_s) }), offer.dropoffs.length > 1 && t("dr_doors", { n: offer.dropoffs.length })].filter(Boolean).join(" · ")}</p></div>
       <${Ring} offer=${offer}/></header>
     <div class="body"><${Sketch} key=${offer.id} offer=${offer}/>
       <ol class="stops">${offer.pickups.map((one, n) => html`<li key=${`p${n}`} data-kind="pickup"><b>${one.business_name}</b><span>${one.address}</span><small>${t("ready", { time: time(one.ready_at) })}</small></li>`)}
-        ${offer.dropoffs.map((one, n) => html`<li key=${`d${n}`} data-kind="dropoff"><b>${one.address}</b></li>`)}</ol>
+        ${doorsOf(offer).map((one, n) => html`<li key=${`d${n}`} data-kind="dropoff"><b>${one.address}</b></li>`)}</ol>
       ${offer.joins.length > 0 && html`<p class="note">${t("dr_joins")}</p>`}
       ${offer.needs.length > 0 && html`<p class="note">${t("dr_needs", { list: offer.needs.join(", ") })}</p>`}</div>
     <footer>${declining.value ? html`<${Decline} offer=${offer}/>`

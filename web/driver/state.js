@@ -34,7 +34,7 @@ export function say(text) {
 }
 
 // What the server would not do, in words. That a stop was reached before he said so himself is no news.
-const WORDS = { offer_gone: "dr_offer_gone", not_found: "dr_not_yours", illegal_transition: "dr_not_now", bad_image: "dr_bad_photo" };
+const WORDS = { offer_gone: "dr_offer_gone", not_found: "dr_not_yours", illegal_transition: "dr_not_now", wrong_code: "dr_wrong_code", bad_image: "dr_bad_photo" };
 function refused(action, { code, detail }) {
   if (code === "storage") { say(t("dr_storage", { detail })); return; }
   const stop = stops.peek().find((one) => one.delivery_id === action.delivery_id);
@@ -66,7 +66,8 @@ export function begin({ steal = false } = {}) {
 }
 
 export const act = (type, fields) => link.value.act(type, fields);
-export const report = (stop, status, reason) => act("status", { delivery_id: stop.delivery_id, status, ...(reason ? { reason } : {}) });
+// `more`: why (`reason`), or the PIN or barcode (`code`).
+export const report = (stop, status, more = {}) => act("status", { delivery_id: stop.delivery_id, status, ...more });
 export const goTo = (state) => act("availability", { state });
 export const declineMove = (one) => act("move_decline", { move_id: one.id });
 export const reply = (one, answer, reason) => act("offer_reply", { offer_id: one.id, reply: answer, ...(reason ? { reason } : {}) });

@@ -8,16 +8,19 @@ import { Icon, html } from "../shared/ui.js";
 import { shrink } from "./camera.js";
 import { act, at, link, report, say, shown } from "./state.js";
 import { useSteady } from "./steady.js";
-import { canFail, mapLink, metersTo, needsPhoto, nextStatus } from "./work.js";
+import { Proof, ProofButton } from "./proofs.js";
+import { canFail, mapLink, metersTo, nextStatus, proofLeft } from "./work.js";
 
 const REASONS = ["nobody_there", "wrong_address", "refused", "damaged", "other"];
 const failing = signal(null);
 
 const titleOf = (stop) => t(`dr_stop_${stop.kind}`);
+const dueOf = ({ kind, ready_at, promised_at }) => (kind === "return" ? "" : kind === "pickup" ? t("ready", { time: time(ready_at) }) : t("dr_due", { time: time(promised_at) }));
 function Facts({ stop }) {
   return html`<dl class="facts">
     ${stop.items && html`<div><dt>${t("items")}</dt><dd>${stop.items}</dd></div>`}
     ${stop.kind === "pickup" && html`<div><dt>${t("code")}</dt><dd class="code">${stop.short_code}</dd></div><div><dt>${t("dr_ready")}</dt><dd class="num">${time(stop.ready_at)}</dd></div>`}
+    ${stop.kind === "dropoff" && stop.dropoff_from && html`<div><dt>${t("dr_not_before")}</dt><dd class="num">${time(stop.dropoff_from)}</dd></div>`}
     ${stop.kind === "dropoff" && html`<div><dt>${t("promised")}</dt><dd class="num">${time(stop.promised_at)}</dd></div>`}
     ${stop.kind === "dropoff" && stop.cash_to_collect_minor > 0 && html`<div class="cash"><dt>${t("dr_cash")}</dt><dd class="num">${money(stop.cash_to_collect_minor, stop.currency)}</dd></div>`}
     ${stop.needs.length > 0 && html`<div><dt>${t("dr_take_along")}</dt><dd>${stop.needs.join(", ")}</dd></div>`}</dl>
@@ -55,13 +58,13 @@ function Taken({ stop }) {
     return () => { setUrl(""); URL.revokeObjectURL(made); };
   }, [row?.n]);
   if (stop.kind !== "dropoff" || !shown.value.photographed.has(stop.delivery_id)) return null;
-  return html`<figure class="taken">${url && html`<img src=${url} alt=${t("proof")}/>`}<figcaption><${Icon} name="check"/>${t(url ? "dr_photo_kept" : "dr_photo_sent")}</figcaption></figure>`;
+  return html`<figure class="taken">${url && html`<img src=${url} alt=${t("proof")}/>`}<figcaption><${Icon} name="check"/>${t(`dr_${stop.proof}_${url ? "kept" : "sent"}`)}</figcaption></figure>`;
 }
 
 function Fail() {
   const dialog = useRef(null), stop = failing.value;
   useEffect(() => { if (stop) dialog.current.showModal(); else dialog.current.close(); }, [stop]);
-  const give = (why) => { report(stop, "failed", why); failing.value = null; };
+  const give = (why) => { report(stop, "failed", { reason: why }); failing.value = null; };
   return html`<dialog ref=${dialog} aria-labelledby="fail-title" onClose=${() => { failing.value = null; }}><div class="reasons">
     <h2 id="fail-title">${t("dr_fail_title")}</h2>${REASONS.map((why) => html`<button key=${why} class="btn" onClick=${() => give(why)}>${reasonWords(why)}</button>`)}
     <button class="btn quiet" onClick=${() => { failing.value = null; }}>${t("dr_back")}</button></div></dialog>`;
@@ -82,11 +85,13 @@ export function Action({ stop }) {
     setBusy(false);
   };
   if (!next) return null;
-  if (needsPhoto(stop, shown.value.photographed)) return html`<label class="btn main huge camera" data-busy=${busy}><input class="sr" type="file" accept="image/*" capture="environment" disabled=${busy} onChange=${photograph}/><${Icon} name="camera"/>${t(busy ? "dr_photo_busy" : "dr_photo")}</label>`;
+  const left = proofLeft(stop, shown.value.photographed);
+  if (left && left !== "photo") return html`<${ProofButton} stop=${stop}/>`;
+  if (left) return html`<label class="btn main huge camera" data-busy=${busy}><input class="sr" type="file" accept="image/*" capture="environment" disabled=${busy} onChange=${photograph}/><${Icon} name="camera"/>${t(busy ? "dr_photo_busy" : "dr_photo")}</label>`;
   return html`<button class="btn main huge" aria-disabled=${!steady} onClick=${() => steady && report(stop, next)}><${Icon} name="check"/>${t(`dr_do_${next}`)}</button>`;
 }
 export function Stops({ stops }) {
   const [current, ...others] = stops;
   return html`<p class="sr" role="status">${titleOf(current)} ${current.name}</p><${Current} key=${current.id + current.kind} stop=${current}/>
-    ${others.length > 0 && html`<section class="others"><h2>${t("dr_then")}</h2><ol class="stops">${others.map((stop) => html`<li key=${stop.id} data-kind=${stop.kind}><b>${stop.name}</b><span>${stop.address}</span><small>${titleOf(stop)}</small></li>`)}</ol></section>`}<${Fail}/>`;
+    ${others.length > 0 && html`<section class="others"><h2>${t("dr_then")}</h2><ol class="stops">${others.map((stop) => html`<li key=${stop.id} data-kind=${stop.kind}><b>${stop.name}</b><span>${stop.address}</span><small class="num">${[titleOf(stop), dueOf(stop)].filter(Boolean).join(" · ")}</small></li>`)}</ol></section>`}<${Fail}/><${Proof}/>`;
 }

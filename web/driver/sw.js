@@ -1,5 +1,5 @@
-// Opens the driver's page without a network. The server writes RELEASE and FILES above this line: when any file changes, this one does.
-const CACHE = `driver-${RELEASE}`, PAGE = "/driver/", VENDOR = "/web/shared/vendor/";
+// Opens the driver's page without a network. The server writes RELEASE, FILES and VENDOR above this line: when any file changes, this one does.
+const CACHE = `driver-${RELEASE}`, PAGE = "/driver/";
 
 addEventListener("install", (event) => {
   const fresh = FILES.map((path) => new Request(path, { cache: "no-cache" }));

@@ -12,7 +12,8 @@ const M_PER_DEGREE = 111_320;
 export const rank = (status) => ORDER.indexOf(status);
 export const nextStatus = (stop) => NEXT[stop.kind]?.[stop.status] ?? null;
 export const canFail = (stop) => stop.kind === "dropoff" && ABOARD.has(stop.status);
-export const needsPhoto = (stop, photographed) => nextStatus(stop) === "delivered" && !photographed.has(stop.delivery_id);
+// How the hand-over still has to be shown: photo, signature, pin or barcode; null when nothing is left but to say so.
+export const proofLeft = (stop, pictured) => (nextStatus(stop) === "delivered" && !pictured.has(stop.delivery_id) ? stop.proof : null);
 
 export const nothing = { driver: null, offers: [], version: -1, stops: [], notices: [], reached: {}, proofs: [], stores: {}, messages: [], move: null };
 

@@ -115,7 +115,7 @@ function MapArea() {
     });
     return () => { gone = true; stop(); };
   }, []);
-  return html`<div class="map" role="img" aria-label=${t("ro_map")}><div ref=${ref}></div></div>`;
+  return html`<div class="map" role="region" aria-label=${t("ro_map")}><div ref=${ref}></div></div>`;
 }
 const whyLeft = ({ code, counts }) => t(code === "others_first" ? "ro_full" : `r_${code}`, { why: Object.entries(counts).map(([why, n]) => `${n} ${t(`x_${why}`)}`).join(", "), n: counts.offers ?? 0, time: "" });
 function Proposal() {

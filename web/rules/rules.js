@@ -23,8 +23,8 @@ function Content() {
   if (!scope.value) return html`<main class="ghosts" aria-busy="true" aria-label=${t("loading")}><i></i><i></i><i></i></main>`;
   const Part = PARTS[tab.value];
   requestAnimationFrame(() => document.getElementById(`tab-${tab.value}`)?.scrollIntoView({ block: "nearest", inline: "center" }));
-  return html`<div class="tabs" role="tablist" aria-label=${t("ru_title")} onKeyDown=${turn}>${tabs.value.map((name) => html`<button key=${name} role="tab" id=${`tab-${name}`} aria-controls="part" aria-selected=${tab.value === name} tabindex=${tab.value === name ? 0 : -1} onClick=${() => go(name)}>${t(`ru_t_${name}`)}</button>`)}</div>
-    <main class="part" id="part" role="tabpanel" aria-labelledby=${`tab-${tab.value}`} key=${tab.value}><${Part}/></main>`;
+  return html`<main><div class="tabs" role="tablist" aria-label=${t("ru_title")} onKeyDown=${turn}>${tabs.value.map((name) => html`<button key=${name} role="tab" id=${`tab-${name}`} aria-controls="part" aria-selected=${tab.value === name} tabindex=${tab.value === name ? 0 : -1} onClick=${() => go(name)}>${t(`ru_t_${name}`)}</button>`)}</div>
+    <div class="part" id="part" role="tabpanel" aria-labelledby=${`tab-${tab.value}`} key=${tab.value}><${Part}/></div></main>`;
 }
 function Page() {
   useEffect(() => { document.title = `${t("ru_title")} · onward`; load(); }, []);

@@ -2,6 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { effect, signal } from "@preact/signals";
 import { count, meters } from "../shared/format.js";
+import { polygon } from "../shared/ground.js";
 import { makeMap } from "../shared/map.js";
 import { locale, t } from "../shared/messages.js";
 import { token } from "../shared/session.js";
@@ -16,8 +17,7 @@ async function load() {
   failed.value = "";
   try { pauses.value = (await api(token, "/dispatch/zones/pauses")).data; } catch (error) { failed.value = error.message; }
 }
-const ring = (points) => [...points, points[0]].map(({ lat, lng }) => [lng, lat]);
-const area = () => ({ type: "Polygon", coordinates: [ring(corners.value)] });
+const area = () => polygon(corners.value);
 const outline = ({ type, coordinates }) => (type === "Polygon" ? coordinates[0] : coordinates[0][0]).map(([lng, lat]) => ({ lat, lng }));
 function around({ lat, lng }, radius_m) {
   return Array.from({ length: CIRCLE_CORNERS }, (_, n) => {

@@ -9,7 +9,7 @@ import { theme } from "./theme.js";
 
 export const SILENT_MS = 60_000;
 export const isSilent = (driver, now) => Boolean(driver.position) && now - driver.position.t > SILENT_MS;
-const FRAME_MS = 33, RECHECK_MS = 1000, CROWD_MS = 250, MARKS_MAX = 400, TOUCH_PX = 14, ZOOM_MAX = 19, FIT_ZOOM_MAX = 16, FIT_MS = 700, EQUATOR_M = 40_075_017, TILE_PX = 512, STEP_PX = 2;
+const FRAME_MS = 33, RECHECK_MS = 1000, CROWD_MS = 250, MARKS_MAX = 400, TOUCH_PX = 14, ZOOM_MAX = 19, MOVING_ZOOM_MAX = 13, FIT_ZOOM_MAX = 16, FIT_MS = 700, EQUATOR_M = 40_075_017, TILE_PX = 512, STEP_PX = 2;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const collection = (features) => ({ type: "FeatureCollection", features });
 const point = (lng, lat, properties) => ({ type: "Feature", geometry: { type: "Point", coordinates: [lng, lat] }, properties });
@@ -22,7 +22,7 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
   const info = await fetch("/map/info.json").then((reply) => reply.json()).catch(() => ({ available: false }));
   if (!info.available) return say(t("no_map_here"));
   // Only now: the text of the page does not wait for the biggest file.
-  const [maplibre] = await Promise.all([import("maplibre-gl"), stylesheet("/web/shared/vendor/maplibre-gl.css")]);
+  const [maplibre] = await Promise.all([import("maplibre-gl"), stylesheet(new URL("maplibre-gl.css", import.meta.resolve("maplibre-gl")))]);
   const styleUrl = () => info.style_url || `/map/style-${theme.value}.json`;
   let map;
   try {
@@ -156,12 +156,6 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
       data.track = parts.map(({ points, color }) => ({ type: "Feature", properties: { color }, geometry: { type: "LineString", coordinates: points.map((place) => [place.lng, place.lat]) } }));
       show("track", data.track);
     },
-    // A rectangle [west, south, east, north], or null.
-    area(box) {
-      const [west, south, east, north] = box ?? [];
-      const coordinates = [[[west, south], [east, south], [east, north], [west, north], [west, south]]];
-      this.shapes(box ? [{ type: "Polygon", coordinates }] : []);
-    },
     // Areas as GeoJSON geometries.
     shapes(list) {
       data.area = list.map((geometry) => ({ type: "Feature", geometry, properties: {} }));
@@ -183,11 +177,10 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
       const { left, top } = container.getBoundingClientRect(), near = [[x - left - TOUCH_PX, y - top - TOUCH_PX], [x - left + TOUCH_PX, y - top + TOUCH_PX]];
       return (ready && map.queryRenderedFeatures(near, { layers }).find((found) => !found.properties.n)?.properties.id) || null;
     },
-    // The ground below two corners of the window as [west, south, east, north]; without corners, all that can be seen.
-    box(corners) {
-      const { left, top } = container.getBoundingClientRect(), box = corners ? new maplibre.LngLatBounds() : map.getBounds();
-      for (const [x, y] of corners ?? []) box.extend(map.unproject([x - left, y - top]));
-      return [box.getWest(), box.getSouth(), box.getEast(), box.getNorth()];
+    // The ground below points of the window; without any, below the corners of what can be seen.
+    ground(points) {
+      const { left, top, right, bottom } = container.getBoundingClientRect();
+      return (points ?? [[left, bottom], [right, top]]).map(([x, y]) => { const { lat, lng } = map.unproject([x - left, y - top]); return { lat, lng }; });
     },
     // While something is dragged from the map the map stands still.
     still(on) { if (on) map.dragPan.disable(); else map.dragPan.enable(); },
@@ -225,7 +218,9 @@ function stylesheet(href) {
 
 // Our sources and layers over whatever base style: the edge of the map, the line, stores and doors, drivers on top.
 function dress(map, colors, info) {
-  for (const name of ["cells", "area", "line", "track", "places", "drivers"]) map.addSource(name, { type: "geojson", data: collection([]) });
+  for (const name of ["cells", "area", "line", "track", "places"]) map.addSource(name, { type: "geojson", data: collection([]) });
+  // What moves is cut into few tiles, each of which costs at every step; one is still exact to a third of a metre.
+  map.addSource("drivers", { type: "geojson", data: collection([]), maxzoom: MOVING_ZOOM_MAX });
   if (info.bounds && !info.style_url) edge(map, colors, info.bounds);
   const isDoor = ["==", ["get", "kind"], "door"], chosen = ["==", ["get", "selected"], true];
   const text = { "text-color": colors.text, "text-halo-color": colors.halo, "text-halo-width": 1.8 };

@@ -130,6 +130,7 @@ function Track() {
     <div class="head"><b>${v.business.name}</b><span class="code" title=${t("code")}>${v.short_code}</span><span class="grow"></span><${LinkState} link=${link}/><${ThemeSwitch}/></div>
     <div class="big" aria-live="polite" data-over=${ENDED.has(v.status) && !ARRIVED.has(v.status)}><h1>${t(`s_${v.status}`)}</h1><${When} v=${v}/></div>
     <${Progress} v=${v}/><${Courier} v=${v}/><p class="sr" role="status"><${MapInWords}/></p>
+    ${v.pin && html`<section class="pin"><h2>${t("pin")}</h2><p class="num">${v.pin.slice(0, 3)} ${v.pin.slice(3)}</p><p>${t("pin_hint")}</p></section>`}
     <${Messages} v=${v}/>
     ${proof.value && html`<section><h2>${t("proof")}</h2><img class="proof" src=${proof.value} alt=${t("proof")}/></section>`}
     ${!ENDED.has(v.status) && html`<${Way} v=${v}/>`}

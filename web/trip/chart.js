@@ -1,7 +1,7 @@
 // Speed over time, drawn by uPlot: where it is pressed, the replay goes on; the scrubber above and the table below tell the same.
 import { useEffect, useRef } from "preact/hooks";
 import { effect } from "@preact/signals";
-import uPlot from "../shared/vendor/uplot.mjs";
+import uPlot from "uplot";
 import { count, exactly, speed, time } from "../shared/format.js";
 import { t } from "../shared/messages.js";
 import { theme } from "../shared/theme.js";

@@ -7,8 +7,10 @@ import { bands, placeAt } from "./replay.js";
 if (!token) location.replace("/");
 
 const asked = new URLSearchParams(location.search).get("delivery");
-export const PACES = [1, 2, 5, 10, 30, 60], TICK_MS = 1000;
-export const trip = signal(null), failure = signal(null), at = signal(0), playing = signal(false), pace = signal(10);
+export const PACES = [1, 2, 5, 10, 30, 60], TICK_MS = 1000, ALL = "all", COLORS = ["#0f766e", "#b45309", "#1d4ed8", "#7e22ce", "#be123c"];
+// `parts`: what was carried at the same time, when that was several; `part`: whose way is shown, one's id or ALL.
+export const trip = signal(null), failure = signal(null), at = signal(0), playing = signal(false), pace = signal(10), parts = signal([]), part = signal(asked);
+export const partOf = (id) => parts.value.find((one) => one.id === id);
 const ms = (text) => Date.parse(text);
 export const path = computed(() => trip.value?.path ?? []);
 export const gaps = computed(() => (trip.value?.gaps ?? []).map((gap) => ({ ...gap, from: ms(gap.from_at), to: ms(gap.to_at) })));
@@ -22,12 +24,30 @@ export const events = computed(() => [
 ].sort((a, b) => a.from - b.from));
 export const current = computed(() => events.value.findLast((one) => one.from <= at.value && at.value <= one.to)?.id);
 
+const pathOf = (id, form = "json") => `/deliveries/${encodeURIComponent(id === ALL ? asked : id)}/trip?whole=${id === ALL}&format=${form}`;
+const fail = (error) => { failure.value = { kind: "wrong", words: error.message, signedOut: error.problem?.status === 401 }; };
 export async function load() {
   if (!asked) { failure.value = { kind: "none" }; return; }
   try {
-    trip.value = await api(token, `/deliveries/${encodeURIComponent(asked)}/trip`);
+    const whole = await api(token, pathOf(ALL));
+    if (whole.deliveries.length > 1) {
+      parts.value = whole.deliveries.map((one, n) => ({ ...one, color: COLORS[n % COLORS.length] }));
+      await show(asked);
+    } else trip.value = whole;
     at.value = start.value;
-  } catch (error) { failure.value = { kind: "wrong", words: error.message, signedOut: error.problem?.status === 401 }; }
+  } catch (error) { fail(error); }
+}
+async function show(id) {
+  part.value = id;
+  const found = await api(token, pathOf(id));
+  if (part.peek() === id) trip.value = found;
+}
+// The way of one delivery, or of all that were carried with it; the clock stays where it was, if that is a part of it.
+export async function choose(id) {
+  playing.value = false;
+  try { await show(id); } catch (error) { fail(error); return; }
+  seek(at.value);
+  if (id !== ALL) history.replaceState(null, "", `?delivery=${encodeURIComponent(id)}`);
 }
 export const seek = (t) => { at.value = Math.min(end.value, Math.max(start.value, t)); };
 export function toggle() {
@@ -52,9 +72,9 @@ effect(() => {
 
 // A file needs the token as everything does, so it comes by fetch and is handed over as a link to itself.
 export async function save(form) {
-  const reply = await fetch(`/api/v1/deliveries/${encodeURIComponent(asked)}/trip?format=${form}`, { headers: { Authorization: `Bearer ${token}` } });
+  const reply = await fetch(`/api/v1${pathOf(part.value, form)}`, { headers: { Authorization: `Bearer ${token}` } });
   if (!reply.ok) return;
   const url = URL.createObjectURL(await reply.blob());
-  Object.assign(document.createElement("a"), { href: url, download: `trip-${trip.value.deliveries[0].short_code}.${form}` }).click();
+  Object.assign(document.createElement("a"), { href: url, download: `trip-${trip.value.deliveries.map((one) => one.short_code).join("-")}.${form}` }).click();
   URL.revokeObjectURL(url);
 }

@@ -6,24 +6,24 @@ import { makeMap } from "../shared/map.js";
 import { t } from "../shared/messages.js";
 import { Empty, Icon, ThemeSwitch, html, render } from "../shared/ui.js";
 import { Chart } from "./chart.js";
-import { COLORS, parts } from "./replay.js";
-import { PACES, at, current, end, ends, events, failure, gaps, load, pace, path, place, playing, save, seek, start, toggle, trip } from "./state.js";
+import { COLORS, parts as bands } from "./replay.js";
+import { ALL, PACES, at, choose, current, end, ends, events, failure, gaps, load, pace, part, partOf, parts, path, place, playing, save, seek, start, toggle, trip } from "./state.js";
 
 const STEP_MS = 10_000, LONG_STEP_MS = 60_000, SHOP = "#0f766e";
 const titleOf = (one) => one.name || t(one.kind === "gap" ? "tr_gap" : "tr_pause_here");
 
 function drawOn(map, box) {
   const stops = [
+    effect(() => { if (box.isConnected) map.fit(path.value.map(([, lat, lng]) => ({ lat, lng })), 60, 0); }),
     effect(() => {
-      map.track(parts(path.value, gaps.value, ends.value));
-      map.places(events.value.filter((one) => one.kind !== "gap").map((one) => ({ id: one.id, kind: one.kind === "pickup" ? "store" : "door", name: titleOf(one), lat: one.lat, lng: one.lng, color: SHOP, selected: one.kind === "dropoff", lit: one.id === current.value })));
+      map.track(bands(path.value, gaps.value, ends.value));
+      map.places(events.value.filter((one) => one.kind !== "gap").map((one) => ({ id: one.id, kind: one.kind === "pickup" ? "store" : "door", name: titleOf(one), lat: one.lat, lng: one.lng, color: partOf(one.delivery_id)?.color ?? SHOP, selected: one.kind === "dropoff", lit: one.id === current.value })));
     }),
     effect(() => {
       const now = place.value;
       if (now) map.drivers([{ id: "driver", state: "busy", position: { lat: now.lat, lng: now.lng, heading: now.heading, t: Date.now() }, dim: now.phase === "gap" }], true);
     }),
   ];
-  if (box.isConnected) map.fit(path.value.map(([, lat, lng]) => ({ lat, lng })), 60, 0);
   return () => stops.forEach((stop) => stop());
 }
 function MapArea() {
@@ -56,10 +56,20 @@ function Figures() {
   ];
   return html`<section aria-label=${t("tr_figures")}><dl class="figures">${some.map(([name, text]) => html`<div key=${name}><dt>${t(`tr_${name}`)}</dt><dd class="num">${text}</dd></div>`)}</dl></section>`;
 }
+// What was carried at the same time: one of them, or all.
+function Parts() {
+  if (!parts.value.length) return null;
+  const Part = ({ id, color, text }) => html`<button class="btn" aria-pressed=${part.value === id} onClick=${() => choose(id)}>${color && html`<i ref=${(e) => e && (e.style.background = color)}></i>`}${text}</button>`;
+  return html`<div class="parts" role="group" aria-label=${t("tr_parts")}><${Part} id=${ALL} text=${t("tr_whole", { n: parts.value.length })}/>${parts.value.map((one) => html`<${Part} key=${one.id} ...${one} text=${one.short_code}/>`)}</div>`;
+}
+function Whose({ id }) {
+  const one = part.value === ALL && partOf(id);
+  return one ? html` <span class="badge"><i ref=${(e) => e && (e.style.background = one.color)}></i>${one.short_code}</span>` : null;
+}
 function Stops() {
   return html`<section><h2>${t("tr_stops")}</h2><ol class="events">${events.value.map((one) => html`<li key=${one.id} data-kind=${one.kind}>
     <button aria-current=${one.id === current.value ? "true" : undefined} disabled=${!path.value.length} onClick=${() => seek(one.from)}><i aria-hidden="true"></i>
-      <span><b>${titleOf(one)}</b><small>${one.kind === "pickup" || one.kind === "dropoff" ? `${t(`tr_${one.kind}`)} · ` : ""}${one.kind === "gap" ? t("tr_gap_hint", { distance: meters(one.distance_m) }) : t("tr_stayed", { time: duration(one.dwell_s) })}</small></span>
+      <span><b>${titleOf(one)}</b><${Whose} id=${one.delivery_id}/><small>${one.kind === "pickup" || one.kind === "dropoff" ? `${t(`tr_${one.kind}`)} · ` : ""}${one.kind === "gap" ? t("tr_gap_hint", { distance: meters(one.distance_m) }) : t("tr_stayed", { time: duration(one.dwell_s) })}</small></span>
       <time class="num" datetime=${new Date(one.from).toISOString()}>${time(one.from)}</time></button></li>`)}</ol></section>`;
 }
 function Save() {
@@ -85,6 +95,6 @@ function Page() {
   const all = trip.value, code = all?.deliveries.map((one) => one.short_code).join(", ") ?? "", title = t("tr_title", { code });
   useEffect(() => { load(); }, []);
   useEffect(() => { document.title = `${title} · onward`; }, [title]);
-  return html`<header class="top"><a class="btn quiet" href="/board/"><img src="/web/shared/icon.svg" alt=""/><span>${t("wi_board")}</span></a><h1>${title}${all && html` <small>${[all.driver_name, all.vehicle && t(`v_${all.vehicle}`)].filter(Boolean).join(" · ")}</small>`}</h1><${ThemeSwitch}/></header><${Content}/>`;
+  return html`<header><div class="top"><a class="btn quiet" href="/board/"><img src="/web/shared/icon.svg" alt=""/><span>${t("wi_board")}</span></a><h1>${title}${all && html` <small>${[all.driver_name, all.vehicle && t(`v_${all.vehicle}`)].filter(Boolean).join(" · ")}</small>`}</h1><${ThemeSwitch}/></div><${Parts}/></header><${Content}/>`;
 }
 render(html`<${Page}/>`, document.getElementById("app"));

@@ -1,6 +1,6 @@
 // Two charts by the hour, drawn by uPlot; each has a table that says the same.
 import { useEffect, useRef } from "preact/hooks";
-import uPlot from "../shared/vendor/uplot.mjs";
+import uPlot from "uplot";
 import { count } from "../shared/format.js";
 import { t } from "../shared/messages.js";
 import { theme } from "../shared/theme.js";

@@ -167,6 +167,13 @@ async def test_a_business_sees_nothing_of_a_pool_drivers_other_stops(onward: Onw
     _, day = await get(onward, world.rosso.token, day_path(pia), date=noon().date().isoformat())
     assert [[one["id"] for one in trip["deliveries"]] for trip in day["data"]] == [[show(Kind.DELIVERY, own)]]
     assert "Verde" not in json.dumps(day)
+    _, part = await get(onward, world.rosso.token, trip_path(own), whole="true")
+    assert part == trip
+    both = [show(Kind.DELIVERY, one) for one in (own, other)]
+    for token in (world.admin_token, pia.token):
+        _, carried = await get(onward, token, trip_path(other), whole="true")
+        assert [one["id"] for one in carried["deliveries"]] == both
+        assert [stop["delivery_id"] for stop in carried["stops"]] == [both[0], both[1], both[1], both[0]]
     _, whole = await get(onward, pia.token, day_path(pia), date=noon().date().isoformat())
     assert [one["id"] for one in whole["data"][0]["deliveries"]] == [show(Kind.DELIVERY, d) for d in (own, other)]
     assert len(whole["data"][0]["stops"]) == 4

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 from tests.support.people import courier, until, watcher
 from tests.support.server import Onward
 
@@ -42,3 +45,27 @@ async def test_a_board_looks_where_it_looked_after_a_cut(onward: Onward) -> None
         before = len(board.positions())
         await dora.is_at(60.161, 24.94)
         await until(lambda: 60.161 in {p[1] for p in board.positions()[before:]}, "a movement", board.changed)
+
+
+async def test_an_event_stream_looks_as_its_query_says(onward: Onward) -> None:
+    """`box` narrows it as `look` does a socket; a box that is none is refused by name."""
+    token = onward.as_(onward.world.admin_token)
+    async with (
+        courier(onward, onward.world.pool[0]) as dora,
+        courier(onward, onward.world.pool[1]) as pia,
+        onward.http.get("/live?box=60.15,24.90,60.18,24.98&step_m=1", headers=token) as stream,
+    ):
+        await dora.goes_online(60.16, 24.94)
+        await pia.goes_online(60.21, 24.94)
+        seen = set[float]()
+        for step in range(1, 4):  # the first is told to everybody: now and then a board hears of all
+            await pia.is_at(60.21 + step * 0.001, 24.94)
+        await dora.is_at(60.161, 24.94)
+        async with asyncio.timeout(15):
+            while 60.161 not in seen:
+                _, found, data = (await stream.content.readline()).partition(b"data: ")
+                seen |= {row[1] for row in json.loads(data or b"{}").get("positions", ())} if found else set()
+        assert 60.213 not in seen
+    for box in ("60,24,61", "60,24,61,north", "91,0,92,1"):
+        async with onward.http.get(f"/live?box={box}", headers=token) as reply:
+            assert (reply.status, (await reply.json())["code"]) == (422, "validation_failed")

@@ -6,9 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from onward.pages import folder, service_worker
+from onward.pages import VENDOR, folder, page_text, service_worker, vendor_path
 
-MAP = "/web/shared/vendor/maplibre-gl"
+MAP = f"{VENDOR}maplibre-gl"
 
 
 def imports(root: Path, path: str, names: dict[str, str], found: set[str]) -> set[str]:
@@ -26,11 +26,12 @@ def imports(root: Path, path: str, names: dict[str, str], found: set[str]) -> se
 def test_the_worker_keeps_every_file_that_the_page_needs() -> None:
     """All modules and styles but the map's; and nothing that is not there."""
     root = folder()
-    html = (root / "driver/index.html").read_text()
+    html = page_text(root, "driver/index.html").replace(vendor_path(root), VENDOR)
     names = json.loads(re.search(r'importmap">(.*?)</script>', html)[1])["imports"]  # type: ignore[index]
     needed = imports(root, "/web/driver/driver.js", names, set())
     needed |= set(re.findall(r'(?:href|src)="(/web/[^"]+)"', html))
-    files = json.loads(re.search(r"FILES = (\[.*?\]);", service_worker(root))[1])  # type: ignore[index]
+    worker = service_worker(root).replace(vendor_path(root), VENDOR)
+    files = json.loads(re.search(r"FILES = (\[.*?\]),", worker)[1])  # type: ignore[index]
     assert len(needed) > 25
     assert needed <= set(files)
     assert all((root / path.removeprefix("/web/")).is_file() for path in files if path != "/driver/")
@@ -40,7 +41,8 @@ def test_a_changed_file_is_a_new_release(tmp_path: Path) -> None:
     """Phones fetch the page anew when any part of it changed, and only then."""
     for name in ("driver", "shared/vendor"):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("driver/index.html", "driver/sw.js", "driver/driver.js", "shared/ui.js", "shared/vendor/preact.mjs"):
+    parts = ("driver/index.html", "driver/sw.js", "driver/driver.js", "shared/ui.js", "shared/head.html")
+    for name in (*parts, "shared/vendor/preact.mjs", "shared/vendor/SHA256SUMS"):
         (tmp_path / name).write_text(name)
     first = service_worker(tmp_path)
     assert first == service_worker(tmp_path)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fetches the browser libraries at their pinned versions and writes SHA256SUMS. Needs npm; run it only to upgrade.
+# Fetches the browser libraries at their pinned versions, compresses them and writes SHA256SUMS. Needs npm; run it only to upgrade.
 set -eu
 cd "$(dirname "$0")"
 work=$(mktemp -d)
@@ -16,3 +16,4 @@ take htm 3.1.1 "dist/htm.mjs:htm.mjs LICENSE:LICENSE-htm.txt"
 take uplot 1.6.32 "dist/uPlot.esm.js:uplot.mjs dist/uPlot.min.css:uplot.css LICENSE:LICENSE-uplot.txt"
 rm -rf "$work"
 sha256sum -- *.mjs *.css > SHA256SUMS
+gzip -9nkf -- *.mjs *.css
