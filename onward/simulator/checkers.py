@@ -83,6 +83,9 @@ class BoardWatcher:
         self._ledger = ledger
         self._business_id = business_id
         self._drivers: set[str] = set()
+        self._gone: set[str] = set()
+        self._early: set[str] = set()
+        """Whose positions came before he was shown: to a board that resumes while facts are on their way, they may."""
         self.deliveries: dict[str, str] = {}
         self.ever: set[str] = set()
         self.client = ViewerClient(url, token, self._hear)
@@ -93,12 +96,17 @@ class BoardWatcher:
             await self.client.run()
         except Refused as refused:
             self._ledger.error(f"board refused: {refused}")
+        finally:
+            for name in self._early:
+                self._leak(f"a position of {name}, who was never shown")
 
     def _hear(self, message: Message) -> None:
         kind = message["type"]
         if kind == "snapshot":
             view = message["object"]
             self._drivers = {driver["id"] for driver in view["drivers"]}
+            self._early -= self._drivers
+            self._gone -= self._drivers
             for delivery in view["deliveries"]:
                 self._take(delivery)
             for driver in view["drivers"]:
@@ -108,8 +116,10 @@ class BoardWatcher:
                 self._change(change)
         elif kind == "positions":
             for slot in message["positions"]:
-                if slot[0] not in self._drivers:
+                if slot[0] in self._gone:
                     self._leak(f"a position of {slot[0]}")
+                elif slot[0] not in self._drivers:
+                    self._early.add(slot[0])
                 if self._business_id is None:
                     self._ledger.fix_seen(slot[0], slot[5])
 
@@ -118,9 +128,12 @@ class BoardWatcher:
             self._take(change)
         elif change["kind"] == "driver":
             self._drivers.add(change["id"])
+            self._early.discard(change["id"])
+            self._gone.discard(change["id"])
             self._check_driver(change)
         elif change["kind"] == "gone":
             self._drivers.discard(change["id"])
+            self._gone.add(change["id"])
 
     def _take(self, delivery: dict[str, Any]) -> None:
         if self._business_id is not None and delivery["business_id"] != self._business_id:
