@@ -121,10 +121,9 @@ async def load(
     )  # fmt: skip
     assert process.stdin is not None
     assert process.stdout is not None
-    if pinned:
-        _pin(process.pid, last=True)
+    alone = pinned and _pin(process.pid, last=True)
     try:
-        process.stdin.write(msgspec.json.encode({"url": stand.url, **plan}) + b"\n")
+        process.stdin.write(msgspec.json.encode({"url": stand.url, "awake": alone, **plan}) + b"\n")
         await _line(process.stdout)
         connected_kb, before = stand.rss_kb(), stand.cpu_s()
         process.stdin.write(b"go\n")
@@ -198,11 +197,12 @@ async def _drain(stream: asyncio.StreamReader | None) -> None:
         pass
 
 
-def _pin(pid: int, *, last: bool) -> None:
-    """Give a process the first or the last core to itself, where there are two and the system can."""
+def _pin(pid: int, *, last: bool) -> bool:
+    """Give a process the first or the last core, where there are two and the system can; say whether it did."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
     if len(cores) > 1:
         os.sched_setaffinity(pid, {cores[-1]} if last else {cores[0]})
+    return len(cores) > 1
 
 
 def _cpu_s(process: psutil.Process) -> float:

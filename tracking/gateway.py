@@ -196,7 +196,8 @@ class DriverSocket:
                 return
             with self._gateway.doorkeeper.inside(hello.token, self.close):
                 await self._greet(hello)
-                await self._live()
+                # a task of its own: each frame would wake up the whole chain of middlewares above, one by one
+                await self._loop.create_task(self._live())
         except BadFrame as error:
             metrics.frames_refused.labels(error.code).inc()
             self._send(Nack(0, error.code, False, error.detail))
