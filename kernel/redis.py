@@ -109,14 +109,21 @@ class Shards:
     def client(self, name: str) -> Redis:
         """Return a plain client of a shard."""
         if name not in self._clients:
-            self._clients[name] = redis.asyncio.Redis.from_pool(self._pool(name))
+            connection_class, options = self._way_to(name)
+            pool = redis.asyncio.ConnectionPool(connection_class=connection_class, **options)
+            self._clients[name] = redis.asyncio.Redis.from_pool(pool)
         return self._clients[name]
 
-    def _pool(self, name: str, **options: Any) -> Any:
+    def _way_to(self, name: str) -> tuple[Any, dict[str, Any]]:
+        """Return the class of a shard's connections, and its arguments."""
         node = None if name == ALONE else self._client.get_node(node_name=name)
         source = node or self._client.connection_pool
-        kept = {**source.connection_kwargs, "retry": Retry(NoBackoff(), 0), **options}
-        return redis.asyncio.ConnectionPool(connection_class=source.connection_class, **kept)
+        return source.connection_class, {**source.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
+
+    def _new_connection(self, shard: str) -> Any:
+        """Return a connection whose only time limit is the caller's; it connects when first used."""
+        connection_class, options = self._way_to(shard)
+        return connection_class(**{**options, "socket_timeout": None})
 
     async def write(self, key: str, *commands: Command) -> list[Any]:
         """Carry out commands on keys of the same slot as `key`, all or none, and return their replies as they came.
@@ -153,7 +160,7 @@ class Shards:
         """
         packed = b"".join(hiredis.pack_command(command) for command in commands)
         idle = self._idle.get(shard)
-        connection = idle.pop() if idle else self._pool(shard, socket_timeout=None).make_connection()
+        connection = idle.pop() if idle else self._new_connection(shard)
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 await connection.send_packed_command(packed, check_health=False)

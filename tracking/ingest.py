@@ -236,9 +236,10 @@ class Ingest:
         self._writing.discard(operator_id)
 
     async def _write_until_done(self, operator_id: UUID, batch: _Batch) -> None:
+        commands = _commands(operator_id, batch)
         while True:
             try:
-                await self._shards.write(keys.fix_stream(operator_id), *_commands(operator_id, batch))
+                await self._shards.write(keys.fix_stream(operator_id), *commands)
             except AWAY as error:
                 log.warning("redis_away", waiting_fixes=self._waiting_fixes, error=f"{type(error).__name__}: {error}")
             except Exception:  # whatever it is: nothing was acknowledged, and nothing may be lost
