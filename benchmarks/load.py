@@ -51,6 +51,8 @@ class Plan(msgspec.Struct, frozen=True):
     boxes: list[tuple[float, float, float, float]] = []
     """What viewers who watch a board have on their screens, in turn: south, west, north, east; none: all."""
     step_m: float = 0.0
+    turns_s: float = 0.0
+    """Half of the drivers speak, then the other half, in turns of so long, each said as it begins; 0: all do."""
     awake: bool = False
     """Never sleep: it has a core of its own. To wake up who sleeps is the kernel's work and counts as the sender's; on
     a virtual machine that is more than the sending, and no phone on a network costs it."""
@@ -287,12 +289,18 @@ class Load:
         """Let all drivers speak, evenly spread, for the plan's time; then wait until what was said is durable."""
         self._running, self._sent_fixes = True, 0
         bytes_before = sum(socket.bytes_in for socket in self._viewers)
-        order = list(range(len(self._drivers)))
-        random.Random(1).shuffle(order)
-        rate = len(order) * self._plan.frames_per_s
+        turns_s, drivers = self._plan.turns_s, list(range(len(self._drivers)))
+        halves = [drivers[: len(drivers) // 2], drivers[len(drivers) // 2 :]] if turns_s else [drivers]
+        for half in halves:
+            random.Random(1).shuffle(half)
+        order, rate, turn = halves[0], len(halves[0]) * self._plan.frames_per_s, 0
         began, began_cpu_s, sent = time.monotonic(), time.process_time(), 0
         next_s = 0.0
         while (passed := time.monotonic() - began) < self._plan.seconds:
+            if turns_s and passed // turns_s > turn:
+                turn = int(passed // turns_s)
+                order = halves[turn % 2]
+                print(f'{{"turn":{turn}}}', flush=True)
             if passed >= next_s:
                 next_s = passed + ROUND_S
                 due = int(passed * rate)

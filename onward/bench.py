@@ -180,7 +180,9 @@ def ingest(
 
 @app.command()
 def fanout(
-    seconds: Annotated[float, typer.Option(min=1, help="For how long each case runs.")] = 8,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="For how long those who are watched speak in each case, and the others.")
+    ] = 8,
     socketio: Annotated[
         Path | None,
         typer.Option(

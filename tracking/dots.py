@@ -13,23 +13,23 @@ from uuid import UUID
 
 from kernel import keys
 from kernel.redis import Command
-from tracking.fix import pack, pack_position
+from tracking.fix import pack_position
 from tracking.wire import WireFix
 
 AT_ONCE_MAX: Final = 1_000
 """So many at a time: Lua's stack is bounded."""
 
 # A packed position (`tracking.fix.pack_position`) begins with its time: a head, then an unsigned 64-bit number.
-# What is told is an array of the rows that count, each packed before.
+# What is told is an array of pairs: the driver's 16 bytes and the position that counts.
 _MOVE: Final = """
-local count, set, moved = #ARGV / 3, {}, {}
+local count, set, moved = #ARGV / 2, {}, {}
 local known = redis.call('HMGET', KEYS[1], unpack(ARGV, 1, count))
 for i = 1, count do
   local packed = ARGV[count + i]
   if not known[i] or struct.unpack('>I8', known[i], 3) < struct.unpack('>I8', packed, 3) then
     set[#set + 1] = ARGV[i]
     set[#set + 1] = packed
-    moved[#moved + 1] = ARGV[2 * count + i]
+    moved[#moved + 1] = '\\146\\196\\16' .. ARGV[i] .. packed
   end
 end
 if #moved > 0 then
@@ -48,7 +48,6 @@ def moves(operator_id: UUID, newest: Mapping[bytes, tuple[WireFix, int]]) -> lis
     waiting = iter(newest.items())
     while some := list(islice(waiting, AT_ONCE_MAX)):
         drivers = [driver for driver, _ in some]
-        kept = [pack_position(fix, received_ms) for _, (fix, received_ms) in some]
-        told = [pack((driver, fix.lat, fix.lng, fix.hdg, fix.spd, fix.t)) for driver, (fix, _) in some]
-        commands.append(("EVAL", _MOVE, len(touched), *touched, *drivers, *kept, *told))
+        positions = [pack_position(fix, received_ms) for _, (fix, received_ms) in some]
+        commands.append(("EVAL", _MOVE, len(touched), *touched, *drivers, *positions))
     return commands

@@ -81,32 +81,31 @@ class Fences:
             return
         await self._redis.hset(key, field, _pack(_Set(stop, since_ms)))
 
-    async def step(self, operator_id: UUID, believed: Mapping[UUID, Sequence[WireFix]]) -> None:
-        """Show the fences what is believed of drivers' fixes, all drivers in one pass."""
+    async def step(self, operator_id: UUID, believed: Mapping[bytes, Sequence[WireFix]]) -> None:
+        """Show the fences what is believed of drivers' fixes, all drivers (the ids' 16 bytes) in one pass."""
         drivers = list(believed)
-        fields = [driver.bytes for driver in drivers]
-        stops = await self._redis.hmget(keys.next_stops(operator_id), fields)
+        stops = await self._redis.hmget(keys.next_stops(operator_id), drivers)
         going = [(driver, _decode_stop(stop)) for driver, stop in zip(drivers, stops, strict=True) if stop is not None]
         if not going:
             return
         key = keys.fences(operator_id)
-        states = await self._redis.hmget(key, [driver.bytes for driver, _ in going])
+        states = await self._redis.hmget(key, [driver for driver, _ in going])
         changed: dict[bytes, bytes] = {}
         events: list[Event] = []
-        for (driver_id, stop), packed in zip(going, states, strict=True):
+        for (driver, stop), packed in zip(going, states, strict=True):
             state = _state_of(packed, stop)
             at = stop.stop
             fence = Fence(Point(at.lat, at.lng), at.radius_m)
             fixes = (
                 FenceFix(Point(fix.lat, fix.lng), fix.t, fix.spd, fix.acc)
-                for fix in believed[driver_id]
+                for fix in believed[driver]
                 if fix.t >= stop.since_ms
             )
             told = observe(state, fence, fixes)
-            events += [_event(operator_id, driver_id, stop, what, t_ms) for what, t_ms in told]
+            events += [_event(operator_id, UUID(bytes=driver), stop, what, t_ms) for what, t_ms in told]
             kept = _pack(_Kept(stop, state))
             if kept != packed:
-                changed[driver_id.bytes] = kept
+                changed[driver] = kept
         if events:
             async with self._db.platform_tx(Reason.DRIVER_PRESENCE) as con:
                 await emit(con, *events)

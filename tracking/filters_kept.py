@@ -10,7 +10,7 @@ import msgspec
 
 from geo.travel import Vehicle
 from kernel import db as database
-from kernel.db import Connection, Database, Reason
+from kernel.db import Database, Reason
 from tracking.filters import DEFAULTS, FilterLimits
 
 UNKNOWN: Final = DEFAULTS[Vehicle.CAR]
@@ -42,32 +42,32 @@ class Filters:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._operators: dict[UUID, dict[Vehicle, FilterLimits]] = {}
-        self._vehicles: dict[UUID, Vehicle] = {}
+        self._limits: dict[bytes, FilterLimits] = {}
+        """By the 16 bytes of a driver's id."""
 
-    def limits(self, operator_id: UUID, driver_id: UUID) -> FilterLimits:
+    def limits(self, driver: bytes) -> FilterLimits:
         """Return what is asked of a driver's fixes; of one not met what is asked of a car."""
-        vehicle, operator = self._vehicles.get(driver_id), self._operators.get(operator_id)
-        return UNKNOWN if vehicle is None or operator is None else operator[vehicle]
+        return self._limits.get(driver, UNKNOWN)
 
-    async def meet(self, operator_id: UUID, driver_id: UUID) -> None:
+    async def meet(self, driver: bytes) -> None:
         """Learn a driver's vehicle and his operator's limits, once; no fix waits for a database that is away."""
-        if driver_id in self._vehicles and operator_id in self._operators:
+        if driver in self._limits:
             return
         try:
-            async with self._db.platform_tx(Reason.DRIVER_PRESENCE, readonly=True) as con:
-                await self._learn(con, [operator_id], [driver_id])
+            await self._learn(driver)
         except database.AWAY:
             return
 
     async def refresh(self) -> None:
         """Learn anew what may have changed."""
-        if self._operators:
-            async with self._db.platform_tx(Reason.DRIVER_PRESENCE, readonly=True) as con:
-                await self._learn(con, list(self._operators), list(self._vehicles))
+        if self._limits:
+            await self._learn(*self._limits)
 
-    async def _learn(self, con: Connection, operator_ids: list[UUID], driver_ids: list[UUID]) -> None:
-        operators = await con.fetch("SELECT id, fix_filters FROM operators WHERE id = ANY($1)", operator_ids)
-        drivers = await con.fetch("SELECT id, vehicle FROM driver_profiles WHERE id = ANY($1)", driver_ids)
-        self._operators |= {row["id"]: limits_of(row["fix_filters"]) for row in operators}
-        self._vehicles |= {row["id"]: Vehicle(row["vehicle"]) for row in drivers}
+    async def _learn(self, *drivers: bytes) -> None:
+        async with self._db.platform_tx(Reason.DRIVER_PRESENCE, readonly=True) as con:
+            ids = [UUID(bytes=driver) for driver in drivers]
+            met = await con.fetch("SELECT id, vehicle, operator_id FROM driver_profiles WHERE id = ANY($1)", ids)
+            theirs = {row["operator_id"] for row in met}
+            kept = await con.fetch("SELECT id, fix_filters FROM operators WHERE id = ANY($1)", list(theirs))
+        operators = {row["id"]: limits_of(row["fix_filters"]) for row in kept}
+        self._limits |= {row["id"].bytes: operators[row["operator_id"]][Vehicle(row["vehicle"])] for row in met}

@@ -23,7 +23,7 @@ from kernel.redis import AWAY
 from tracking.doorkeeper import Doorkeeper
 from tracking.hub import Hub
 from tracking.ingest import DRIVERS_KNOWN_MAX, Ingest, Overloaded, Source
-from tracking.outgoing import socket_frame
+from tracking.outgoing import PING_FRAME, socket_frame
 from tracking.ports import Door, DriverDesk
 from tracking.push import DriverPush, read_notice
 from tracking.session import Budget, DriverSession
@@ -54,13 +54,23 @@ from tracking.wire import (
 
 HELLO_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
+"""Who was not heard for so long is asked by a control frame, and is gone when he does not answer within as long."""
 PING_AFTER_S: Final = 60.0
 IDLE_MAX_S: Final = 300.0
 BUFFER_BYTES_MAX: Final = 1024 * 1024
+ACKS_PER_S: Final = 4_000
+ACKS_WAIT_MAX_S: Final = 0.1
+"""An ack is for all frames before it: where there would be more of them, one waits a little for the next."""
 ACTION_WAIT_MAX_S: Final = 30.0
 ACTION_RETRY_S: Final = 0.5
 CLOCK_SKEW_TOLD_MS: Final = 30_000
 SAMPLING_PERIOD_MS: Final = {"idle": 10_000, "far": 4_000, "near": 1_000}
+
+# by their own names: looked up in the enumeration for each frame they cost more than what is asked of them
+BINARY: Final = WSMsgType.BINARY
+TEXT: Final = WSMsgType.TEXT
+PING: Final = WSMsgType.PING
+PONG: Final = WSMsgType.PONG
 
 log = get_logger(__name__)
 
@@ -97,12 +107,14 @@ class DriverGateway:
         self._budgets: dict[UUID, Budget] = {}
         self._open: set[DriverSocket] = set()
         self._closing: set[asyncio.Task[None]] = set()
+        self._to_ack: list[DriverSocket] = []
+        self._acks_from_s = 0.0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve `GET /ws/driver`."""
         ws = web.WebSocketResponse(
             protocols=SUBPROTOCOLS,
-            heartbeat=HEARTBEAT_S,
+            autoping=False,
             max_msg_size=FRAME_BYTES_MAX,
             compress=False,
             decode_text=False,
@@ -127,6 +139,19 @@ class DriverGateway:
             del self._budgets[next(iter(self._budgets))]
         return budget
 
+    def ack_soon(self, socket: DriverSocket) -> None:
+        """Let a socket acknowledge when all frames of a batch were told."""
+        if not self._to_ack:
+            loop = asyncio.get_running_loop()
+            loop.call_later(max(0.0, self._acks_from_s - loop.time()), self._ack_all)
+        self._to_ack.append(socket)
+
+    def _ack_all(self) -> None:
+        sockets, self._to_ack = self._to_ack, []
+        for socket in sockets:
+            socket.ack()
+        self._acks_from_s = asyncio.get_running_loop().time() + min(ACKS_WAIT_MAX_S, len(sockets) / ACKS_PER_S)
+
     def close_soon(self, socket: DriverSocket, code: int) -> None:
         """Close a socket from where nobody can wait for it."""
         task = asyncio.create_task(socket.close(code))
@@ -143,6 +168,7 @@ class DriverSocket:
 
     __slots__ = (
         "_ack_due",
+        "_alive_at_s",
         "_clock_ms",
         "_codec",
         "_device_id",
@@ -179,6 +205,8 @@ class DriverSocket:
         self._early: list[dict[str, Any]] | None = []
         """What came before the welcome; None since then."""
         self._heard_at_s = 0.0
+        self._alive_at_s = 0.0
+        """When anything came, also the answer to a control frame."""
         self._idle_timer: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
@@ -238,11 +266,10 @@ class DriverSocket:
             self._send(message)
 
     async def _live(self) -> None:
-        receive, codec, loop = self._ws.receive, self._codec, self._loop
-        self._heard_at_s = loop.time()
+        self._heard_at_s = self._alive_at_s
         self._watch_idle()
-        while (message := decode_frame(await receive(), codec)) is not None:
-            self._heard_at_s = now_s = loop.time()
+        while (message := await self._read()) is not None:
+            self._heard_at_s = now_s = self._alive_at_s
             if isinstance(message, Pong):
                 continue
             if isinstance(message, Hello):
@@ -259,14 +286,17 @@ class DriverSocket:
                 await self._act(message)
 
     def _watch_idle(self) -> None:
-        """Ask a silent phone whether it is there; close when it says nothing for long."""
-        silent_s = self._loop.time() - self._heard_at_s
-        if silent_s >= IDLE_MAX_S:
+        """Ask a silent phone whether it is there; close when it says nothing for long, or its network is gone."""
+        now_s = self._loop.time()
+        silent_s, dead_s = now_s - self._heard_at_s, now_s - self._alive_at_s
+        if silent_s >= IDLE_MAX_S or dead_s >= 2 * HEARTBEAT_S:
             self._gateway.close_soon(self, CLOSE_IDLE)
             return
+        if dead_s >= HEARTBEAT_S and not self._transport.is_closing():
+            self._transport.write(PING_FRAME)
         if silent_s >= PING_AFTER_S:
             self._send(Ping(self._gateway.clock.now_ms()))
-        self._idle_timer = self._loop.call_later(PING_AFTER_S - silent_s % PING_AFTER_S, self._watch_idle)
+        self._idle_timer = self._loop.call_later(min(HEARTBEAT_S, PING_AFTER_S), self._watch_idle)
 
     def _take_fixes(self, message: Fixes) -> None:
         try:
@@ -306,9 +336,10 @@ class DriverSocket:
         """Acknowledge once for all frames of a batch: an ack says how far everything is durable."""
         if not self._ack_due:
             self._ack_due = True
-            self._loop.call_soon(self._ack)
+            self._gateway.ack_soon(self)
 
-    def _ack(self) -> None:
+    def ack(self) -> None:
+        """Say how far everything is durable."""
         self._ack_due = False
         if self._rejected:
             self._send(Ack(self._session.durable, dict(self._rejected)))
@@ -340,7 +371,13 @@ class DriverSocket:
 
     async def _read(self) -> Any | None:
         """Return the next message, or None when the socket is closed; raises `BadFrame`."""
-        return decode_frame(await self._ws.receive(), self._codec)
+        while True:
+            frame = await self._ws.receive()
+            self._alive_at_s = self._loop.time()
+            if frame.type is PING:
+                await self._ws.pong(frame.data)
+            elif frame.type is not PONG:
+                return decode_frame(frame, self._codec)
 
     async def close(self, code: int) -> None:
         """Close with a code that tells the phone what to do next."""
@@ -350,13 +387,11 @@ class DriverSocket:
 
 def decode_frame(frame: WSMessage, codec: Codec) -> Any | None:
     """Return a received frame as a message; None when the socket is closing. Raises `BadFrame` with a code."""
-    if frame.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
-        return None
-    if frame.type is WSMsgType.ERROR:
-        if getattr(frame.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
+    if frame.type is not (BINARY if codec.binary else TEXT):
+        if frame.type is WSMsgType.ERROR and getattr(frame.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
             raise BadFrame("frame_too_big", f"A frame has at most {FRAME_BYTES_MAX} bytes.")
-        return None
-    if (frame.type is WSMsgType.BINARY) != codec.binary:
+        if frame.type not in (BINARY, TEXT):
+            return None
         raise BadFrame("wrong_frame_type", f"{codec.subprotocol} uses {'binary' if codec.binary else 'text'} frames.")
     try:
         return codec.decode(frame.data)

@@ -176,15 +176,15 @@ class Group:
         """Return what moved since the last time."""
         moved, self.moved = self.moved, {}
         if not self.board:
-            return Moves([(slot, None, True) for slot in moved.values()])
-        moves = []
+            return Moves(list(moved.values()))
+        known = []
         for name, slot in moved.items():
             must = slot[5] - self._heard_ms.get(name, 0) >= HEARD_EVERY_MS
             if must:
                 self._heard_ms[name] = slot[5]
-            moves.append((slot, self.places.get(name), must))
+            known.append((self.places.get(name), must))
             self.places[name] = slot
-        return Moves(moves)
+        return Moves(list(moved.values()), known)
 
     def on_screen(self, view: View) -> list[Slot]:
         """Return where everybody is who can be seen on a screen."""
@@ -193,18 +193,20 @@ class Group:
 
 @dataclass(slots=True)
 class Moves:
-    """What moved: (now, before, everybody must hear of it)."""
+    """What moved, and on a board for each: where it was shown before, and whether everybody must hear of it."""
 
-    moves: list[tuple[Slot, Slot | None, bool]]
+    now: list[Slot]
+    known: list[tuple[Slot | None, bool]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.moves)
+        return bool(self.now)
 
     def seen_by(self, view: View | None) -> list[Slot]:
         """Return the movements that a viewer gets."""
         if view is None:
-            return [now for now, _, _ in self.moves]
-        return [now for now, before, must in self.moves if must or view.shows(before, now)]
+            return self.now
+        pairs = zip(self.now, self.known, strict=True)
+        return [now for now, (before, must) in pairs if must or view.shows(before, now)]
 
 
 class Watching:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,9 +18,11 @@ from typing import Any, Final
 from kernel.log import get_logger
 from kernel.redis import AWAY, Shards
 
-POLL_S: Final = 5.0
 LOOK_S: Final = 5.0
+"""So often each line is asked whether it is there; one that was silent since the last time is given up."""
 RETRY_S: Final = 0.25
+AT_ONCE_MAX: Final = 100
+"""So many channels are opened again at a time."""
 
 Receive = Callable[[bytes], None]
 Missed = Callable[[], None]
@@ -34,7 +37,10 @@ class Line:
     shard: str
     pubsub: Any
     channels: set[str] = field(default_factory=set)
+    joining: dict[str, asyncio.Future[None]] = field(default_factory=dict)
+    """Channels that were asked for, until Redis says that they are there."""
     leaving: Counter[str] = field(default_factory=Counter)
+    heard: bool = True
     reader: asyncio.Task[None] | None = None
 
     def left(self, channel: str) -> bool:
@@ -90,12 +96,15 @@ class Hub:
         self._silence(*(channel for channel in self._listeners if not self._is_open(channel)))
         try:
             while True:
-                with contextlib.suppress(TimeoutError):
+                gone: set[str] = set()
+                try:
                     async with asyncio.timeout(LOOK_S):
                         await self._mend.wait()
+                except TimeoutError:
+                    gone = await self._dead()
                 self._mend.clear()
                 await self._shards.look_again()
-                self._hang_up_on(set(self._lines) - self._shards.holders())
+                self._hang_up_on(gone | (set(self._lines) - self._shards.holders()))
                 if not await self._subscribe_again():
                     await asyncio.sleep(RETRY_S)
                     self._mend.set()
@@ -106,39 +115,56 @@ class Hub:
             await asyncio.gather(*readers, return_exceptions=True)
 
     async def _open(self, channel: str) -> None:
-        """Subscribe at the shard that holds the channel; raises what it looks like when that is away."""
+        """Subscribe at the shard that holds the channel, and wait until it is so: what a read from now on does not show
+        will be heard. Raises what it looks like when the shard is away.
+        """
         shard = await self._shards.holder(channel)
         async with self._lock:
             line = self._lines.get(shard)
             if line is None:
                 line = Line(shard, self._shards.client(shard).pubsub())
+            joined = line.joining.setdefault(channel, asyncio.get_running_loop().create_future())
             await line.pubsub.ssubscribe(channel)
             line.channels.add(channel)
             if line.reader is None:
                 self._lines[shard] = line
                 line.reader = asyncio.create_task(self._read(line), name=f"hub {shard}")
+        async with asyncio.timeout(LOOK_S):
+            await asyncio.shield(joined)
 
     async def _read(self, line: Line) -> None:
-        """Hand out a shard's messages until its connection breaks or is given up."""
+        """Hand out a shard's messages until its connection breaks or is given up.
+
+        Read from the connection itself: redis-py's `get_message` costs several times what is done with a message.
+        """
+        connection = line.pubsub.connection
         try:
             while True:
-                message = await line.pubsub.get_message(timeout=POLL_S)
-                if message is None or message["type"] == "ssubscribe":
+                answer = await connection.read_response(timeout=math.inf, disconnect_on_error=False, push_request=True)
+                line.heard = True
+                if not isinstance(answer, list):  # to a ping
                     continue
-                channel = message["channel"].decode()
-                if message["type"] == "sunsubscribe":
-                    if not line.left(channel):  # nobody asked for that: its slot has moved
-                        line.channels.discard(channel)
-                        self._silence(channel)
+                if answer[0] == b"smessage":
+                    for receive in tuple(self._listeners.get(answer[1].decode(), ())):
+                        receive(answer[2])
                     continue
-                for receive in list(self._listeners.get(channel, ())):
-                    receive(message["data"])
+                await line.pubsub.handle_message(answer)
+                channel = answer[1].decode()
+                if answer[0] == b"ssubscribe":
+                    if (joined := line.joining.pop(channel, None)) is not None:
+                        joined.set_result(None)
+                elif answer[0] == b"sunsubscribe" and not line.left(channel):
+                    line.channels.discard(channel)  # nobody asked for that: its slot has moved
+                    self._silence(channel)
         except AWAY as error:
             log.warning("redis_subscription_lost", shard=line.shard, error=str(error))
         finally:
             if self._lines.get(line.shard) is line:
                 del self._lines[line.shard]
             self._silence(*line.channels)
+            for joined in line.joining.values():
+                joined.set_exception(ConnectionError(f"the line to {line.shard} is gone"))
+                joined.exception()  # who waited may have gone too
             with contextlib.suppress(*AWAY):
                 await line.pubsub.aclose()
 
@@ -147,8 +173,18 @@ class Hub:
             self._silent.update(channels)
             self._mend.set()
 
+    async def _dead(self) -> set[str]:
+        """Return the shards whose lines did not answer since the last time, and ask them all again."""
+        dead = {shard for shard, line in self._lines.items() if not line.heard}
+        for line in list(self._lines.values()):
+            line.heard = False
+            with contextlib.suppress(*AWAY):
+                async with self._lock:
+                    await line.pubsub.ping()
+        return dead
+
     def _hang_up_on(self, shards: set[str]) -> None:
-        """Give up the lines to servers that hold no slots any more, however well they still answer."""
+        """Give up the lines to servers that are dead, or hold no slots any more, however well they still answer."""
         for shard in shards:
             line = self._lines.pop(shard)
             self._silence(*line.channels)
@@ -157,15 +193,19 @@ class Hub:
 
     async def _subscribe_again(self) -> bool:
         """Open what is silent and tell who listens there; say whether all is open."""
-        for channel in list(self._silent):
-            if channel in self._listeners:
-                try:
-                    await self._open(channel)
-                except AWAY:
+        silent = list(self._silent)
+        for start in range(0, len(silent), AT_ONCE_MAX):
+            some = silent[start : start + AT_ONCE_MAX]
+            opening = (self._open(channel) for channel in some if channel in self._listeners)
+            for error in await asyncio.gather(*opening, return_exceptions=True):
+                if isinstance(error, AWAY):
                     return False
-            self._silent.discard(channel)
-            for missed in list(self._listeners.get(channel, {}).values()):
-                missed()
+                if error is not None:
+                    raise error
+            for channel in some:
+                self._silent.discard(channel)
+                for missed in list(self._listeners.get(channel, {}).values()):
+                    missed()
         return True
 
     def _is_open(self, channel: str) -> bool:

@@ -96,7 +96,7 @@ class _Batch:
     seqs: dict[bytes, int] = field(default_factory=dict)
     ahead_ms: dict[bytes, int] = field(default_factory=dict)
     """Device → how far its clock is ahead, where that is news."""
-    believed: dict[UUID, list[WireFix]] = field(default_factory=dict)
+    believed: dict[bytes, list[WireFix]] = field(default_factory=dict)
     frames: list[tuple[Durable, int, Mapping[str, int]]] = field(default_factory=list)
 
 
@@ -111,13 +111,14 @@ class Ingest:
         self._clock = clock
         self._drivers: dict[UUID, _Driver] = {}
         self._clocks: dict[bytes, DeviceClock] = {}
-        self._batches: dict[UUID, _Batch] = {}
+        self._batches: dict[bytes, _Batch] = {}
+        """By the 16 bytes of an operator's id, like what follows."""
         self._waiting_fixes = 0
-        self._writing: set[UUID] = set()
-        self._stuck: set[UUID] = set()
+        self._writing: set[bytes] = set()
+        self._stuck: set[bytes] = set()
         """Operators whose last write went wrong: what waits for them is bounded, and costs nobody else a fix."""
         self._wake = asyncio.Event()
-        self._to_fence: dict[UUID, dict[UUID, list[WireFix]]] = {}
+        self._to_fence: dict[UUID, dict[bytes, list[WireFix]]] = {}
         self._fence_wake = asyncio.Event()
 
     async def meet(self, operator_id: UUID, driver_id: UUID, device_id: str, clock_ms: int = 0) -> Source:
@@ -132,7 +133,7 @@ class Ingest:
         pipe.hget(keys.clocks_ahead(operator_id), device)
         pipe.sadd(keys.operators(), operator_id.bytes)
         packed, seq, ahead_ms, _ = await pipe.execute()
-        await self._filters.meet(operator_id, driver_id)
+        await self._filters.meet(driver_id.bytes)
         known = self._drivers.setdefault(driver_id, _Driver())
         if packed is not None:
             seen = unpack_position(driver_id, packed)
@@ -157,11 +158,11 @@ class Ingest:
 
         `durable` is called when the frame is safe; `seq` 0 is remembered for no device.
         """
-        if self._waiting_fixes + len(fixes) > WAITING_FIXES_MAX and source.operator_id in self._stuck:
+        if self._waiting_fixes + len(fixes) > WAITING_FIXES_MAX and source.operator in self._stuck:
             raise Overloaded
-        batch = self._batches.get(source.operator_id)
+        batch = self._batches.get(source.operator)
         if batch is None:
-            batch = self._batches[source.operator_id] = _Batch()
+            batch = self._batches[source.operator] = _Batch()
             self._wake.set()
         rejected = self._judge(batch, source, fixes) if fixes else NOTHING
         if seq > batch.seqs.get(source.device, 0):
@@ -178,7 +179,7 @@ class Ingest:
         ahead_ms = clock.ahead_ms
         if ahead_ms != clock.kept_ms:
             batch.ahead_ms[source.device] = clock.kept_ms = ahead_ms
-        limits = self._filters.limits(source.operator_id, source.driver_id)
+        limits = self._filters.limits(driver)
         state, rows, days = known.filters, batch.rows, batch.days
         rejected: dict[str, int] | None = None
         unplaced = 0
@@ -204,7 +205,7 @@ class Ingest:
             known.dot_ms = shown.t
             batch.newest[driver] = (shown, now_ms)
         if state.believed:
-            batch.believed.setdefault(source.driver_id, []).extend(state.believed)
+            batch.believed.setdefault(driver, []).extend(state.believed)
             state.believed.clear()
         return rejected or NOTHING
 
@@ -217,13 +218,14 @@ class Ingest:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                for operator_id in self._batches.keys() - self._writing:
-                    self._writing.add(operator_id)
-                    writers.create_task(self._write_on(operator_id))
+                for operator in self._batches.keys() - self._writing:
+                    self._writing.add(operator)
+                    writers.create_task(self._write_on(operator))
 
-    async def _write_on(self, operator_id: UUID) -> None:
+    async def _write_on(self, operator: bytes) -> None:
         """Write an operator's batches, a tick apart, until nothing comes any more."""
-        while (batch := self._batches.pop(operator_id, None)) is not None:
+        operator_id = UUID(bytes=operator)
+        while (batch := self._batches.pop(operator, None)) is not None:
             with metrics.ingest_seconds.time():
                 await self._write_until_done(operator_id, batch)
             self._waiting_fixes -= batch.fixes
@@ -233,7 +235,7 @@ class Ingest:
                 durable(seq, rejected)
             self._show_fences(operator_id, batch.believed)
             await asyncio.sleep(TICK_S)
-        self._writing.discard(operator_id)
+        self._writing.discard(operator)
 
     async def _write_until_done(self, operator_id: UUID, batch: _Batch) -> None:
         commands = _commands(operator_id, batch)
@@ -245,17 +247,17 @@ class Ingest:
             except Exception:  # whatever it is: nothing was acknowledged, and nothing may be lost
                 log.exception("batch_refused", waiting_fixes=self._waiting_fixes)
             else:
-                self._stuck.discard(operator_id)
+                self._stuck.discard(operator_id.bytes)
                 return
-            self._stuck.add(operator_id)
+            self._stuck.add(operator_id.bytes)
             await asyncio.sleep(RETRY_S)
 
-    def _show_fences(self, operator_id: UUID, believed: dict[UUID, list[WireFix]]) -> None:
+    def _show_fences(self, operator_id: UUID, believed: dict[bytes, list[WireFix]]) -> None:
         """Let the fences see fixes, after those that wait already."""
         if believed:
             waiting = self._to_fence.setdefault(operator_id, {})
-            for driver_id, fixes in believed.items():
-                waiting.setdefault(driver_id, []).extend(fixes)
+            for driver, fixes in believed.items():
+                waiting.setdefault(driver, []).extend(fixes)
             self._fence_wake.set()
 
     async def run_fences(self) -> None:

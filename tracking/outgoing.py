@@ -14,6 +14,7 @@ import msgspec
 
 TEXT: Final = 0x81
 BINARY: Final = 0x82
+PING_FRAME: Final = b"\x89\x00"
 _SHORT: Final = struct.Struct(">BB").pack
 _MEDIUM: Final = struct.Struct(">BBH").pack
 _LONG: Final = struct.Struct(">BBQ").pack

@@ -142,7 +142,7 @@ class Streams:
             await self._hub.unsubscribe(keys.positions_channel(group.operator_id), self._on_positions)
 
     def _on_positions(self, payload: bytes) -> None:
-        for driver, lat, lng, heading, speed, t_ms in unpack(payload):
+        for driver, (t_ms, lat, lng, _, speed, heading, _) in unpack(payload):
             if (watched := self._watching.of(driver)) is not None:
                 name, groups = watched
                 for group in groups:
@@ -179,8 +179,7 @@ class Streams:
                 self._touch(group)
 
     def _flush(self, group: Group) -> None:
-        facts, group.facts = group.facts, []
-        for fact in facts:
+        for fact in group.facts:
             group.apply(fact.changes)
             frame = Frame(Delta(fact.offset, fact.changes))
             for viewer in group.viewers:
@@ -190,13 +189,15 @@ class Streams:
                     group.resync = True
                 elif viewer.joined:
                     viewer.offset = max(viewer.offset, fact.offset)
+        if group.facts:
+            group.facts = []
         if group.resync:
             self._touch(group)
             return
         moves = self._due_moves(group)
         shared = Frame(Positions(moves.seen_by(None))) if moves else None
         numbers, group.numbers = group.numbers, None
-        for viewer in list(group.viewers):
+        for viewer in group.viewers:
             self._send(viewer, moves, shared)
             if numbers is not None and viewer.joined and not (viewer.closing or viewer.facts or viewer.slots):
                 viewer.outlet.write(numbers.wrapped(viewer.outlet.wrapping))

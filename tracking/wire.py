@@ -24,15 +24,15 @@ ShortText = Annotated[str, Meta(max_length=200)]
 Millis = Annotated[int, Meta(ge=0, le=2**53)]
 
 
-class Up(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True, omit_defaults=True):
+class Up(msgspec.Struct, frozen=True, gc=False, tag_field="type", forbid_unknown_fields=True, omit_defaults=True):
     """A message from a client."""
 
 
-class Down(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
+class Down(msgspec.Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
     """A message from the server."""
 
 
-class WireFix(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class WireFix(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """One GPS reading as the device stamped it: `t` in Unix milliseconds, `acc` metres, `spd` m/s, `hdg` degrees.
 
     Bounds are judged by the filters, not here: one bad fix must not cost the good ones in its frame.

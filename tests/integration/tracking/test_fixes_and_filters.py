@@ -179,21 +179,21 @@ async def test_an_arrival_told_by_two_processes_is_one_event_and_older_fixes_do_
     await one.put(world.operator_id, driver, stop, now)
     old = [WireFix(now - 9000 + n, 60.17, 24.94, 5.0, 0.0) for n in range(3)]
     fresh = [WireFix(now + 9000 + n, 60.17, 24.94, 5.0, 0.0) for n in range(3)]
-    await one.step(world.operator_id, {driver: old})
+    await one.step(world.operator_id, {driver.bytes: old})
     assert await arrivals(onward) == 0
     before = await redis.hgetall(keys.fences(world.operator_id))
-    await one.step(world.operator_id, {driver: fresh})
+    await one.step(world.operator_id, {driver.bytes: fresh})
     await redis.hset(keys.fences(world.operator_id), mapping=before or {b"x": b"x"})
     await redis.hdel(keys.fences(world.operator_id), driver.bytes)
-    await two.step(world.operator_id, {driver: fresh})
-    await two.step(world.operator_id, {driver: fresh})
+    await two.step(world.operator_id, {driver.bytes: fresh})
+    await two.step(world.operator_id, {driver.bytes: fresh})
     assert await arrivals(onward) == 1
     await two.put(world.operator_id, driver, stop, now + 60_000)
-    await two.step(world.operator_id, {driver: [WireFix(f.t + 60_000, f.lat, f.lng, 5.0, 0.0) for f in fresh]})
+    await two.step(world.operator_id, {driver.bytes: [WireFix(f.t + 60_000, f.lat, f.lng, 5.0, 0.0) for f in fresh]})
     assert await arrivals(onward) == 1
     await two.put(world.operator_id, driver, None, now)
     await one.put(world.operator_id, driver, stop, now + 90_000)
-    await two.step(world.operator_id, {driver: [WireFix(f.t + 90_000, f.lat, f.lng, 5.0, 0.0) for f in fresh]})
+    await two.step(world.operator_id, {driver.bytes: [WireFix(f.t + 90_000, f.lat, f.lng, 5.0, 0.0) for f in fresh]})
     assert await arrivals(onward) == 2
 
 
