@@ -31,7 +31,8 @@ from dispatch.whatif import given
 
 SHOP: Final = UUID(int=0)
 MINUTE: Final = 60
-EARLY_S: Final = 15 * MINUTE
+EARLY_S: Final = 40 * MINUTE
+"""A courier counts so long before his shift: about as far as two trips one after the other reach."""
 DEMAND_HALF_LIFE_S: Final = 60 * MINUTE
 
 
