@@ -28,6 +28,11 @@ def durable_seqs(operator_id: UUID) -> str:
     return f"seq:{{{operator_id.hex}}}"
 
 
+def devices_met(operator_id: UUID) -> str:
+    """Hash driver id (16 bytes) → packed map of his devices and when (ms) each came."""
+    return f"met:{{{operator_id.hex}}}"
+
+
 def clocks_ahead(operator_id: UUID) -> str:
     """Hash `driver:device` → by how many ms its clock is ahead; only of devices whose clock is off."""
     return f"ahead:{{{operator_id.hex}}}"

@@ -24,6 +24,7 @@ from kernel.redis import AWAY, Command, Redis, Shards
 from tracking import dots
 from tracking.copying import copy_row
 from tracking.device_clock import DeviceClock
+from tracking.devices_met import DevicesMet
 from tracking.fences import Fences
 from tracking.filters import ACCEPTED, IN_HISTORY, FilterState, Verdict, judge
 from tracking.filters_kept import Filters
@@ -105,6 +106,7 @@ class Ingest:
 
     def __init__(self, redis: Redis, shards: Shards, fences: Fences, filters: Filters, clock: Clock) -> None:
         self._redis = redis
+        self._devices = DevicesMet(redis)
         self._shards = shards
         self._fences = fences
         self._filters = filters
@@ -127,25 +129,21 @@ class Ingest:
         `clock_ms` is what the device's clock shows now, 0 for unknown.
         """
         device = driver_id.bytes + device_id.encode()
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.hget(keys.positions(operator_id), driver_id.bytes)
-        pipe.hget(keys.durable_seqs(operator_id), device)
-        pipe.hget(keys.clocks_ahead(operator_id), device)
-        pipe.sadd(keys.operators(), operator_id.bytes)
-        packed, seq, ahead_ms, _ = await pipe.execute()
+        met = await self._devices.meet(operator_id, driver_id, device_id, self._clock.now_ms())
+        await self._redis.sadd(keys.operators(), operator_id.bytes)
         await self._filters.meet(driver_id.bytes)
         known = self._drivers.setdefault(driver_id, _Driver())
-        if packed is not None:
-            seen = unpack_position(driver_id, packed)
+        if met.position is not None:
+            seen = unpack_position(driver_id, met.position)
             if seen.t_ms > known.dot_ms:
                 known.saw(WireFix(seen.t_ms, seen.lat, seen.lng, seen.accuracy_m, seen.speed_mps, seen.heading_deg))
-        clock = self._clocks.setdefault(device, DeviceClock(int(ahead_ms or 0)))
+        clock = self._clocks.setdefault(device, DeviceClock(met.ahead_ms))
         clock.told(clock_ms, self._clock.now_ms())
         if len(self._drivers) > DRIVERS_KNOWN_MAX:
             del self._drivers[next(iter(self._drivers))]
         if len(self._clocks) > DRIVERS_KNOWN_MAX:
             del self._clocks[next(iter(self._clocks))]
-        return Source(operator_id, driver_id, operator_id.bytes, driver_id.bytes, device, int(seq or 0), clock, known)
+        return Source(operator_id, driver_id, operator_id.bytes, driver_id.bytes, device, met.durable_seq, clock, known)
 
     def forget(self, driver: bytes) -> None:
         """A driver's positions were erased: what his last fixes were is not remembered either."""

@@ -10,9 +10,10 @@ from playwright.async_api import Browser, Page, expect
 
 from kernel.ids import Kind, show
 from tests.browser.test_driver_page import phone
+from tests.integration.storefront_api.test_ordering import add_product
 from tests.support.axe import faults
 from tests.support.pages import DESK, PHONE, open_page
-from tests.support.people import create_delivery
+from tests.support.people import courier, create_delivery
 from tests.support.server import Onward
 from tests.support.trips import write_trip
 
@@ -70,6 +71,40 @@ async def test_a_drivers_page_has_no_fault_from_the_door_to_the_earnings(town: O
         await expect(customer.locator(".pin")).to_have_count(0)
         await page.locator(".earned").click()
         await look("earnings", "2 deliveries today")
+    assert {state: said for state, said in found.items() if said} == {}
+
+
+async def test_a_customers_pages_have_no_fault(town: Onward, browser: Browser) -> None:
+    """The door for owners, a link that is wrong, the menu, the order with a wrong field, and the courier's way."""
+    await add_product(town, town.world.verde)
+    page, _ = await open_page(browser, PHONE)
+    await page.goto(town.url)
+    await expect(page.get_by_label("E-mail")).to_be_visible()
+    found = {"signed out": await faults(page)}
+    await page.goto(f"{town.url}/track/#trk_wrong-link")
+    await expect(page.get_by_text("This link does not work")).to_be_visible()
+    found["a wrong link"] = await faults(page)
+    await page.goto(f"{town.url}/shop/?s=verde")
+    await expect(page.get_by_role("button", name="Add Soup")).to_be_visible()
+    found["the menu"] = await faults(page)
+    await page.get_by_role("button", name="Add Soup").click()
+    await page.get_by_label("Your name").fill("Eva")
+    await page.get_by_label("Telephone").fill("abc")
+    await page.get_by_label("Address").fill("Mannerheimintie 1")
+    await page.locator(".pick canvas").click()
+    await page.get_by_role("button", name="Order and pay").click()
+    await expect(page.get_by_label("Telephone")).to_have_attribute("aria-invalid", "true")
+    found["a wrong field"] = await faults(page)
+    async with courier(town, town.world.pool[0]) as driver:
+        await driver.goes_online(60.1721, 24.9451)
+        delivery = await create_delivery(town, town.world.verde)
+        await page.goto(delivery["tracking_url"])
+        await driver.answers(await driver.is_offered(), "accept")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Courier found")
+        found["the courier"] = await faults(page)
+        await driver.delivers(delivery["id"])
+        await expect(page.get_by_alt_text("Proof of delivery")).to_be_visible()
+        found["delivered"] = await faults(page)
     assert {state: said for state, said in found.items() if said} == {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, expect
 
+from tests.support.axe import faults
 from tests.support.pages import DESK, PHONE, open_page
 from tests.support.server import Onward
 from tests.support.yesterday import write_lunch, yesterday
@@ -29,16 +30,17 @@ async def test_a_day_is_played_with_two_drivers_fewer(town: Onward, browser: Bro
     await expect(page.locator(".uplot canvas")).to_have_count(2)
     await page.get_by_text("The same as a table").first.click()
     await expect(page.get_by_role("rowheader", name="12:00").first).to_be_visible()
-    areas = page.get_by_role("img", name="Alternative against as it is")
+    areas = page.get_by_role("group", name="Alternative against as it is")
     await expect(areas).to_be_visible()
     await page.get_by_role("radio", name="difference").focus()
     await page.keyboard.press("ArrowLeft")
     await expect(page.get_by_role("radio", name="alternative")).to_be_checked()
     await expect(page.locator(".steps li").first).to_contain_text("less than")
     await page.get_by_role("radio", name="past the promise").check(force=True)
-    await expect(page.get_by_role("img", name="Map of the doors")).to_be_visible()
+    await expect(page.get_by_role("group", name="Map of the doors")).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert complaints == []
+    assert await faults(page) == []
 
 
 async def test_without_a_day_the_page_says_how_to_get_one(town: Onward, browser: Browser) -> None:

@@ -15,8 +15,8 @@ const collection = (features) => ({ type: "FeatureCollection", features });
 const point = (lng, lat, properties) => ({ type: "Feature", geometry: { type: "Point", coordinates: [lng, lat] }, properties });
 
 // Makes the map inside `container` and returns its handle, or null where it can't be drawn (it says so in the container).
-// `onPick(id)`: a driver or place was clicked. `onPoint(id or null)`: the pointer is on it. `onTap({lat, lng})`: anything was, or Enter chose the middle. `fallback`: the words without a map.
-export async function makeMap(container, { onPick = null, onPoint = null, onTap = null, onView = null, fallback = t("no_map"), padding = 50 } = {}) {
+// `onPick(id)`: a driver or place was clicked. `onPoint(id or null)`: the pointer is on it. `onTap({lat, lng})`: anything was, or Enter chose the middle. `fallback`: the words without a map. `title`: which map this is, where a page has two.
+export async function makeMap(container, { onPick = null, onPoint = null, onTap = null, onView = null, fallback = t("no_map"), padding = 50, title = null } = {}) {
   const say = (text) => { container.dataset.map = "none"; container.textContent = text; return null; };
   if (!document.createElement("canvas").getContext("webgl2")) return say(fallback);
   const info = await fetch("/map/info.json").then((reply) => reply.json()).catch(() => ({ available: false }));
@@ -28,7 +28,7 @@ export async function makeMap(container, { onPick = null, onPoint = null, onTap 
   try {
     map = new maplibre.Map({
       container, style: untracked(styleUrl), bounds: info.bounds ?? undefined, fitBoundsOptions: { padding }, maxZoom: ZOOM_MAX,
-      attributionControl: false, dragRotate: false, pitchWithRotate: false, fadeDuration: 0,
+      attributionControl: false, dragRotate: false, pitchWithRotate: false, fadeDuration: 0, locale: title ? { "Map.Title": title } : {},
     });
   } catch { return say(fallback); }
   map.touchZoomRotate.disableRotation();

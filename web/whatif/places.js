@@ -59,7 +59,7 @@ function Cells() {
   const ref = useRef(null);
   useEffect(() => {
     let stop = () => {};
-    makeMap(ref.current).then((map) => {
+    makeMap(ref.current, { title: t("wi_places") }).then((map) => {
       if (!map) return;
       const quiet = effect(() => map.cells(cells.value.map((cell) => ({ corners: cell.corners, color: colorOf(cell) }))));
       const framed = effect(() => { if (ref.current?.isConnected) map.fit((found.value?.cells ?? []).flatMap((cell) => cell.corners.map(([lat, lng]) => ({ lat, lng }))), 24, 0); });
@@ -75,6 +75,6 @@ export function Places() {
   return html`<section class="places"><h2>${t("wi_places")}</h2><div class="choose">
       <${Switch} label=${t("wi_measure")} of=${measure} name="measure" options=${Object.keys(MEASURES).map((one) => [one, t(`wi_m_${one}`)])}/>
       <${Switch} label=${t("wi_side")} of=${side} name="side" options=${SIDES.map((one) => [one, t(one === "difference" ? "wi_side_difference" : `wi_${one}`)])}/></div>
-    <div class="map" role="img" aria-label=${words}><${Cells}/></div>
+    <div class="map" role="group" aria-label=${words}><${Cells}/></div>
     <ul class="steps">${legend().map(([color, text]) => html`<li key=${color}><i ref=${(e) => e && (e.style.background = color)}></i>${text}</li>`)}</ul><p class="soft">${words} ${t("wi_places_hint")}</p></section>`;
 }

@@ -86,14 +86,14 @@ function MapArea() {
   const ref = useRef(null), { paths, doors } = found.value, late = (which) => doors.filter((one) => one[which] !== 0).length;
   useEffect(() => {
     let stop = () => {};
-    makeMap(ref.current).then((map) => { if (map) { const quiet = drawOn(map, ref.current); stop = () => { quiet(); map.remove(); }; } });
+    makeMap(ref.current, { title: t("wi_map") }).then((map) => { if (map) { const quiet = drawOn(map, ref.current); stop = () => { quiet(); map.remove(); }; } });
     return () => stop();
   }, []);
   const stops = paths.find((one) => one.driver_id === driver.value), legs = (points) => Math.max(0, points.length - 1);
   return html`<section><h2>${t("wi_map")}</h2><div class="over-map"><${Choice} label=${t("driver")} of=${driver}>${paths.map((one, n) => html`<option key=${one.driver_id} value=${one.driver_id}>${one.name ?? `${t("a_pool_driver")} ${n + 1}`}</option>`)}</${Choice}>
     <ul class="key"><li><i data-day="way-alternative"></i>${t("wi_way_alternative", { n: legs(stops?.alternative ?? []) })}</li><li><i data-day="way-baseline"></i>${t("wi_way_baseline", { n: legs(stops?.baseline ?? []) })}</li>
       <li><i class="dot in-time"></i>${t("in_time")}</li><li><i class="dot late"></i>${t("wi_late")}</li><li><i class="dot never"></i>${t("wi_undelivered")}</li></ul></div>
-    <div class="map" role="img" aria-label=${t("wi_map_says", { before: count(late("baseline_late_s")), after: count(late("alternative_late_s")) })}><div ref=${ref}></div></div></section>`;
+    <div class="map" role="group" aria-label=${t("wi_map_says", { before: count(late("baseline_late_s")), after: count(late("alternative_late_s")) })}><div ref=${ref}></div></div></section>`;
 }
 function Answer() {
   const all = found.value;
