@@ -15,6 +15,7 @@ from benchmarks.stand import Stand, load, onward_stand, peer_stand
 from kernel.redis import connect
 
 DRIVERS: Final = 400
+"""In each case others: what was saved up follows on what was sent, as on a phone that had no network."""
 CASES: Final = ((1, 8.0), (1, 25.0), (5, 8.0), (50, 0.5), (50, 2.0))
 """Fixes a frame, and frames a second of each driver: with little to do, and with a core well used, where it counts."""
 GEOADD_BATCH: Final = 20
@@ -29,15 +30,18 @@ def measure(seconds: float, *, measured: Callable[[], None] = lambda: None) -> d
 
 async def _measure(seconds: float, measured: Callable[[], None]) -> dict[str, Any]:
     cases: list[dict[str, Any]] = []
-    async with onward_stand(drivers=DRIVERS) as (stand, people), peer_stand("-m", "benchmarks.floors") as bare:
-        silent = await load(stand, {"seconds": seconds, "frames_per_s": 0.0, "drivers": people.driver_tokens})
+    async with (
+        onward_stand(drivers=DRIVERS * len(CASES)) as (stand, people),
+        peer_stand("-m", "benchmarks.floors") as bare,
+    ):
+        silent = await load(stand, {"seconds": seconds, "frames_per_s": 0.0, "drivers": people.driver_tokens[:DRIVERS]})
         idle = {name: cpu_s / silent["seconds"] for name, cpu_s in silent["cpu_s"].items()}
-        for fixes_per_frame, frames_per_s in CASES:
+        for number, (fixes_per_frame, frames_per_s) in enumerate(CASES):
             plan = {
                 "seconds": seconds,
                 "frames_per_s": frames_per_s,
                 "fixes_per_frame": fixes_per_frame,
-                "drivers": people.driver_tokens,
+                "drivers": people.driver_tokens[number * DRIVERS : (number + 1) * DRIVERS],
             }
             ours = await load(stand, plan)
             echo = await load(bare, {**plan, "protocol": "echo"})

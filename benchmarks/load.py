@@ -33,7 +33,7 @@ BARE: Final = ("echo", "relay")
 DEG_PER_S: Final = 8.5e-5
 """Everybody drives north at 9.5 m/s, and turns now and then."""
 TURN_S: Final = 900.0
-BACKLOG_MS: Final = 3_600_000
+BACKLOG_MS: Final = 6 * 3_600_000
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 

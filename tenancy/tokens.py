@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -50,8 +51,7 @@ class TrackingLinks:
 
     def token(self, business_id: UUID, delivery_id: UUID) -> str:
         """Return the tracking token of one delivery."""
-        payload = business_id.bytes + delivery_id.bytes
-        return TRACKING_PREFIX + base64.urlsafe_b64encode(payload + self._mac(payload)).decode().rstrip("=")
+        return _token(self.secret, business_id.bytes + delivery_id.bytes)
 
     def path(self, business_id: UUID, delivery_id: UUID) -> str:
         """Return the path of the customer's tracking page, for our own pages."""
@@ -69,9 +69,16 @@ class TrackingLinks:
         except (binascii.Error, ValueError):
             raw = b""
         payload, mac = raw[: 2 * ID_BYTES], raw[2 * ID_BYTES :]
-        if len(raw) != 2 * ID_BYTES + MAC_BYTES or not hmac.compare_digest(mac, self._mac(payload)):
+        if len(raw) != 2 * ID_BYTES + MAC_BYTES or not hmac.compare_digest(mac, _mac(self.secret, payload)):
             raise Problem("unauthenticated", "This tracking link is not valid.")
         return UUID(bytes=payload[:ID_BYTES]), UUID(bytes=payload[ID_BYTES:])
 
-    def _mac(self, payload: bytes) -> bytes:
-        return hmac.digest(self.secret, b"onward tracking\0" + payload, "sha256")[:MAC_BYTES]
+
+@lru_cache(maxsize=4096)
+def _token(secret: bytes, payload: bytes) -> str:
+    """Return a token, kept for a while: a board shows the links of all its deliveries each time it is asked for."""
+    return TRACKING_PREFIX + base64.urlsafe_b64encode(payload + _mac(secret, payload)).decode().rstrip("=")
+
+
+def _mac(secret: bytes, payload: bytes) -> bytes:
+    return hmac.digest(secret, b"onward tracking\0" + payload, "sha256")[:MAC_BYTES]
