@@ -1,4 +1,4 @@
-"""What viewers get: a snapshot, then facts in order, and the newest positions, one packed frame a tick.
+"""What viewers get: a snapshot, then facts in order, and the newest positions: customers at once, boards now and then.
 
 Viewers of the same topic share a group: a message is encoded once per encoding, whatever their number. Facts are
 numbered and never dropped; positions are latest-wins per driver, so a slow viewer gets fewer and newer ones, and is
@@ -147,9 +147,17 @@ class Streams:
                 name, groups = watched
                 for group in groups:
                     group.moved[name] = (name, lat, lng, heading, speed, t_ms)
-                self._dirty.update(groups)
+                    if group.board or group.facts or group.resync:
+                        self._dirty.add(group)
+                    else:  # one driver and those who wait for him: nothing more would come with a tick
+                        self._show(group)
+        self._count_frames()
         if self._dirty:
             self._wake.set()
+
+    def _count_frames(self) -> None:
+        _POSITION_FRAMES.inc(self._position_frames)
+        self._position_frames = 0
 
     def _touch(self, group: Group) -> None:
         self._dirty.add(group)
@@ -165,8 +173,7 @@ class Streams:
                 if group.resync:
                     await self._resync(group)
                 self._flush(group)
-            _POSITION_FRAMES.inc(self._position_frames)
-            self._position_frames = 0
+            self._count_frames()
             await asyncio.sleep(TICK_S)
 
     async def refresh_numbers(self) -> None:
@@ -193,7 +200,11 @@ class Streams:
             group.facts = []
         if group.resync:
             self._touch(group)
-            return
+        else:
+            self._show(group)
+
+    def _show(self, group: Group) -> None:
+        """Send what moved."""
         moves = self._due_moves(group)
         shared = Frame(Positions(moves.seen_by(None))) if moves else None
         numbers, group.numbers = group.numbers, None
