@@ -48,7 +48,6 @@ class DevicesMet:
     """The devices of all drivers."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
         self._meet = redis.register_script(_MEET)
 
     async def meet(self, operator_id: UUID, driver_id: UUID, device_id: str, now_ms: int) -> Met:

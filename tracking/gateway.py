@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import web
 
 from kernel import db as database
 from kernel import keys, metrics
@@ -22,6 +21,7 @@ from kernel.log import get_logger
 from kernel.redis import AWAY
 from tracking.doorkeeper import Doorkeeper
 from tracking.hub import Hub
+from tracking.incoming import PING, PONG, BadFrame, decode_frame
 from tracking.ingest import DRIVERS_KNOWN_MAX, Ingest, Overloaded, Source
 from tracking.outgoing import PING_FRAME, socket_frame
 from tracking.ports import Door, DriverDesk
@@ -66,21 +66,7 @@ ACTION_RETRY_S: Final = 0.5
 CLOCK_SKEW_TOLD_MS: Final = 30_000
 SAMPLING_PERIOD_MS: Final = {"idle": 10_000, "far": 4_000, "near": 1_000}
 
-# by their own names: looked up in the enumeration for each frame they cost more than what is asked of them
-BINARY: Final = WSMsgType.BINARY
-TEXT: Final = WSMsgType.TEXT
-PING: Final = WSMsgType.PING
-PONG: Final = WSMsgType.PONG
-
 log = get_logger(__name__)
-
-
-class BadFrame(Exception):
-    """Bytes that are no message."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        self.code, self.detail = code, detail
-        super().__init__(detail)
 
 
 class DriverGateway:
@@ -383,19 +369,3 @@ class DriverSocket:
         """Close with a code that tells the phone what to do next."""
         with contextlib.suppress(ConnectionError):
             await self._ws.close(code=code)
-
-
-def decode_frame(frame: WSMessage, codec: Codec) -> Any | None:
-    """Return a received frame as a message; None when the socket is closing. Raises `BadFrame` with a code."""
-    if frame.type is not (BINARY if codec.binary else TEXT):
-        if frame.type is WSMsgType.ERROR and getattr(frame.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
-            raise BadFrame("frame_too_big", f"A frame has at most {FRAME_BYTES_MAX} bytes.")
-        if frame.type not in (BINARY, TEXT):
-            return None
-        raise BadFrame("wrong_frame_type", f"{codec.subprotocol} uses {'binary' if codec.binary else 'text'} frames.")
-    try:
-        return codec.decode(frame.data)
-    except msgspec.ValidationError as error:
-        raise BadFrame("invalid_message", str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadFrame("malformed_frame", str(error)) from None

@@ -16,8 +16,8 @@ from kernel.access import Principal
 from kernel.errors import Problem, invalid
 from kernel.redis import AWAY
 from tracking.doorkeeper import Doorkeeper
-from tracking.gateway import BadFrame, decode_frame
 from tracking.groups import Viewer
+from tracking.incoming import BadFrame, decode_frame
 from tracking.outgoing import Frame, Wrapping
 from tracking.ports import Door
 from tracking.streams import Streams

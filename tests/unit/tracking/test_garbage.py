@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onward.asyncapi import EXAMPLES
-from tracking.gateway import BadFrame, decode_frame
+from tracking.incoming import BadFrame, decode_frame
 from tracking.wire import DRIVER_CODECS, JSON_SUBPROTOCOL, SUBPROTOCOLS, VIEWER_CODECS, Codec, Up
 
 CODES = {"malformed_frame", "invalid_message", "wrong_frame_type"}
