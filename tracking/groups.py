@@ -14,7 +14,7 @@ from uuid import UUID
 
 from kernel.access import Principal
 from kernel.ids import Kind, parse
-from tracking.outgoing import Frame, Wrapping
+from tracking.outgoing import Frame
 from tracking.recovery import Fact
 from tracking.wire import Delta, Look
 
@@ -29,13 +29,11 @@ Slot = tuple[str, float, float, float | None, float | None, int]
 class Outlet(Protocol):
     """One viewer's way out: a WebSocket or an event stream."""
 
-    wrapping: Wrapping
+    def has_room(self) -> bool:
+        """Say whether the viewer reads: not too much waits in the transport."""
 
-    def buffered_bytes(self) -> int:
-        """Return how much waits in the transport."""
-
-    def write(self, frame: bytes) -> None:
-        """Write one wrapped frame; never waits."""
+    def write(self, frame: Frame) -> None:
+        """Write one frame; never waits."""
 
     async def close(self, code: int) -> None:
         """Close with a code."""
@@ -80,6 +78,8 @@ class Viewer:
     """One open view."""
 
     outlet: Outlet
+    in_step: bool = field(default=False, init=False)
+    """He has had everything so far, and gets the frame that is everybody's: nothing else of him has to be looked at."""
     principal: Principal
     group: Group
     epoch: str = ""

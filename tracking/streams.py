@@ -28,7 +28,6 @@ TICK_S: Final = 0.02
 BOARD_TICK_S: Final = 0.25
 """Boards get positions so often: markers glide from fix to fix, so fewer and fuller frames look the same."""
 FACTS_WAITING_MAX: Final = 500
-BUFFER_BYTES_MAX: Final = 64 * 1024
 SLOW_S: Final = 0.2
 
 _POSITION_FRAMES: Final = metrics.viewer_frames.labels("positions")
@@ -80,7 +79,7 @@ class Streams:
         group = viewer.group
         if not group.board:
             return
-        viewer.view, viewer.looked = View(look), True
+        viewer.view, viewer.looked, viewer.in_step = View(look), True, False
         self._touch(group)
 
     def forget(self, driver: bytes) -> None:
@@ -104,6 +103,7 @@ class Streams:
             viewer.epoch, viewer.offset = epoch, offset
         waiting = [frame for frame in viewer.facts if offset_of(frame) > viewer.offset]
         viewer.facts = first + waiting
+        viewer.in_step = False
         viewer.offset = max([viewer.offset, *(offset_of(frame) for frame in waiting)])
         viewer.joined = True
         self._drain(viewer)
@@ -192,6 +192,7 @@ class Streams:
             for viewer in group.viewers:
                 if not viewer.joined or fact.offset > viewer.offset or fact.epoch != viewer.epoch:
                     viewer.facts.append(frame)
+                    viewer.in_step = False
                 if viewer.joined and (fact.epoch != viewer.epoch or fact.offset > viewer.offset + 1):
                     group.resync = True
                 elif viewer.joined:
@@ -209,9 +210,14 @@ class Streams:
         shared = Frame(Positions(moves.seen_by(None))) if moves else None
         numbers, group.numbers = group.numbers, None
         for viewer in group.viewers:
-            self._send(viewer, moves, shared)
+            if viewer.in_step and viewer.outlet.has_room():
+                if shared is not None:
+                    self._position_frames += 1
+                    viewer.outlet.write(shared)
+            else:
+                self._send(viewer, moves, shared)
             if numbers is not None and viewer.joined and not (viewer.closing or viewer.facts or viewer.slots):
-                viewer.outlet.write(numbers.wrapped(viewer.outlet.wrapping))
+                viewer.outlet.write(numbers)
 
     def _due_moves(self, group: Group) -> Moves:
         """Return what moved; nothing while it is too soon for a board."""
@@ -229,6 +235,7 @@ class Streams:
 
     def _send(self, viewer: Viewer, moves: Moves, shared: Frame | None) -> None:
         """Send facts, then positions: the frame that is everybody's, or what this viewer's screen can show."""
+        viewer.in_step = False
         if not viewer.joined or viewer.closing:
             return
         if len(viewer.facts) > FACTS_WAITING_MAX:
@@ -252,21 +259,22 @@ class Streams:
             frame = Frame(Positions(seen)) if seen else None
         if frame is not None:
             self._position_frames += 1
-            viewer.outlet.write(frame.wrapped(viewer.outlet.wrapping))
+            viewer.outlet.write(frame)
+        viewer.in_step = viewer.view is None
 
     def _drain(self, viewer: Viewer) -> bool:
         """Send waiting facts while the viewer reads; say whether there is room for more."""
         outlet, sent = viewer.outlet, 0
         if not viewer.facts:
-            return outlet.buffered_bytes() <= BUFFER_BYTES_MAX
+            return outlet.has_room()
         for frame in viewer.facts:
-            if outlet.buffered_bytes() > BUFFER_BYTES_MAX:
+            if not outlet.has_room():
                 break
-            outlet.write(frame.wrapped(outlet.wrapping))
+            outlet.write(frame)
             sent += 1
         _FACT_FRAMES.inc(sent)
         del viewer.facts[:sent]
-        return not viewer.facts and outlet.buffered_bytes() <= BUFFER_BYTES_MAX
+        return not viewer.facts and outlet.has_room()
 
     async def _resync(self, group: Group) -> None:
         """Something may have been missed: give every viewer what its offset lacks, or a new snapshot."""

@@ -44,31 +44,40 @@ from tracking.wire import (
 WATCH_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
 EVENT_STREAM_BEAT_S: Final = 15.0
+BUFFER_BYTES_MAX: Final = 64 * 1024
+"""A viewer for whom more waits reads too slowly: he gets fewer and newer positions."""
 
 Opened = tuple[str, Principal, Since | None]
 """Token, whose it is, and how far he has come."""
 
 
 class SocketOutlet:
-    """A viewer on a WebSocket."""
+    """A viewer on a WebSocket.
+
+    With thousands of viewers a processor finds nothing of them in its caches: to write touches this and the transport.
+    """
+
+    __slots__ = ("_closed", "_transport", "_wrapping", "_ws")
 
     def __init__(self, transport: asyncio.Transport, ws: web.WebSocketResponse, codec: Codec) -> None:
-        self.wrapping = Wrapping.MSGPACK if codec.binary else Wrapping.JSON
         self._transport = transport
+        self._wrapping = Wrapping.MSGPACK if codec.binary else Wrapping.JSON
+        self._closed = False
         self._ws = ws
 
-    def buffered_bytes(self) -> int:
-        """Return how much waits in the transport."""
-        return _buffered(self._transport)
+    def has_room(self) -> bool:
+        """Say whether the viewer reads."""
+        return _buffered(self._transport) <= BUFFER_BYTES_MAX
 
-    def write(self, frame: bytes) -> None:
+    def write(self, frame: Frame) -> None:
         """Write one frame."""
-        if not (self._ws.closed or self._transport.is_closing()):
-            self._transport.write(frame)
+        if not (self._closed or self._transport.is_closing()):
+            self._transport.write(frame.wrapped(self._wrapping))
 
     async def close(self, code: int) -> None:
         """Close; a viewer that does not read can't be waited for."""
-        if self.buffered_bytes():
+        self._closed = True
+        if _buffered(self._transport):
             self._transport.abort()
             return
         with contextlib.suppress(ConnectionError):
@@ -78,30 +87,32 @@ class SocketOutlet:
 class EventStreamOutlet:
     """A viewer on Server-Sent Events."""
 
-    wrapping = Wrapping.EVENT
-
     def __init__(self, transport: asyncio.Transport, *, chunked: bool) -> None:
         self.closed = asyncio.Event()
         self._transport = transport
         self._chunked = chunked
 
-    def buffered_bytes(self) -> int:
-        """Return how much waits in the transport."""
-        return _buffered(self._transport)
+    def has_room(self) -> bool:
+        """Say whether the viewer reads."""
+        return _buffered(self._transport) <= BUFFER_BYTES_MAX
 
-    def write(self, frame: bytes) -> None:
-        """Write one event: as a chunk of its own (RFC 9112, section 7.1) to those who speak HTTP/1.1."""
+    def write(self, frame: Frame) -> None:
+        """Write one event."""
+        self._write(frame.wrapped(Wrapping.EVENT))
+
+    def _write(self, event: bytes) -> None:
+        """Write as a chunk of its own (RFC 9112, section 7.1) to those who speak HTTP/1.1."""
         if self._transport.is_closing():
             self.closed.set()
         elif not self.closed.is_set():
-            self._transport.write(b"%x\r\n%b\r\n" % (len(frame), frame) if self._chunked else frame)
+            self._transport.write(b"%x\r\n%b\r\n" % (len(event), event) if self._chunked else event)
 
     async def close(self, code: int) -> None:
         """End the stream; the code goes as a last event."""
-        if self.buffered_bytes():
+        if _buffered(self._transport):
             self._transport.abort()
         else:
-            self.write(Frame(Closed(code)).wrapped(self.wrapping))
+            self.write(Frame(Closed(code)))
         self.closed.set()
 
     async def beat_until_closed(self) -> None:
@@ -112,11 +123,11 @@ class EventStreamOutlet:
                 async with asyncio.timeout(EVENT_STREAM_BEAT_S):
                     await self.closed.wait()
             except TimeoutError:
-                if waiting and self.buffered_bytes() >= waiting:
+                if waiting and _buffered(self._transport) >= waiting:
                     self._transport.abort()
                     return
-                self.write(b": beat\n\n")
-                waiting = self.buffered_bytes()
+                self._write(b": beat\n\n")
+                waiting = _buffered(self._transport)
 
 
 def _buffered(transport: asyncio.Transport) -> int:
@@ -215,10 +226,10 @@ class ViewerGateway:
                 await until_closed(viewer)
         except BadFrame as error:
             metrics.frames_refused.labels(error.code).inc()
-            outlet.write(Frame(Nack(0, error.code, False, error.detail)).wrapped(outlet.wrapping))
+            outlet.write(Frame(Nack(0, error.code, False, error.detail)))
             await outlet.close(CLOSE_BAD_FRAME)
         except Problem as problem:
-            outlet.write(Frame(Nack(0, problem.code, False, problem.detail)).wrapped(outlet.wrapping))
+            outlet.write(Frame(Nack(0, problem.code, False, problem.detail)))
             codes = {"token_expired": CLOSE_EXPIRED, "forbidden": CLOSE_FORBIDDEN, "not_found": CLOSE_FINISHED}
             await outlet.close(codes.get(problem.code, CLOSE_BAD_TOKEN))
         except (*AWAY, *database.AWAY, TimeoutError):
