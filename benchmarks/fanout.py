@@ -1,33 +1,37 @@
 """What a position costs on its way out, beside a bare relay of prepared frames and Socket.IO, where Node has it.
 
 Half of the drivers are watched. They and the others speak in turns of a second: the difference, over the messages that
-viewers received, is what delivering one costs, whatever else the machine does meanwhile. Ours stores, acknowledges and
-keeps every fix of both; the relay and Socket.IO do nothing of the kind. So there is a second Socket.IO, with its Redis
-adapter, that keeps the newest positions as we do: with it whole servers are compared, everything they spend over what
-they deliver.
+viewers received, is what delivering one costs, whatever else the server does meanwhile. And the servers take turns of a
+few seconds: a machine shared with others is slower at one time than at another, which is nobody's merit. Ours stores,
+acknowledges and keeps every fix of both; the relay and Socket.IO do nothing of the kind. So there is a second
+Socket.IO, with its Redis adapter, that keeps the newest positions as we do: with it whole servers are compared,
+everything they spend over what they deliver.
 """
 
 from __future__ import annotations
 
 import contextlib
+import operator
 import shutil
 import statistics
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.stand import Stand, load, onward_stand, peer_stand
+from benchmarks.stand import Stand, connected, load, onward_stand, peer_stand
 
 CASES: Final = ((1, 400, 4.0), (10, 100, 4.0), (100, 20, 4.0))
 """Viewers of each driver, drivers who are watched, and frames a second of each."""
 TURN_S: Final = 1.0
+PAIRS: Final = 2
+"""Turns of who is not watched and of who is, in each round."""
 IDLE_VIEWERS: Final = 2_000
 WARM_UP_S: Final = 12.0
 SCRIPT: Final = Path(__file__).parent / "socketio.mjs"
 
 
 def measure(seconds: float, socketio: Path | None, *, measured: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Run every case for so many seconds; `socketio` is a folder with `node_modules/socket.io` in it."""
+    """Measure every case for so many seconds; `socketio` is a folder with `node_modules/socket.io` in it."""
     import uvloop
 
     return uvloop.run(_measure(seconds, socketio, measured))
@@ -46,45 +50,76 @@ async def _measure(seconds: float, socketio: Path | None, measured: Callable[[],
         await load(stand, first)  # arrival times are reckoned and told for the first time: that is nobody's message
         cases = []
         for viewers, drivers, frames_per_s in CASES:
-            plan = {"seconds": seconds, "frames_per_s": frames_per_s, "drivers": people.driver_tokens[: 2 * drivers]}
+            plan = {
+                "seconds": TURN_S * (2 * PAIRS + 1.5),  # the first warms up, and the last is cut off: both are nobody's
+                "turns_s": TURN_S,
+                "frames_per_s": frames_per_s,
+                "drivers": people.driver_tokens[: 2 * drivers],
+            }
             tokens = [token for token in people.tracking_tokens[:drivers] for _ in range(viewers)]
             numbers = [str(n) for n in range(drivers) for _ in range(viewers)]
-            ours = await _in_turns(stand, plan, tokens)
-            floor = await _in_turns(bare, {**plan, "protocol": "relay"}, numbers)
-            theirs = await _in_turns(peer, {**plan, "protocol": "socketio"}, numbers) if peer else None
-            kept = await _in_turns(keeping_peer, {**plan, "protocol": "socketio"}, numbers) if keeping_peer else None
+            loads = {"ours": (stand, {**plan, "viewers": tokens})}
+            loads["floor"] = (bare, {**plan, "viewers": numbers, "protocol": "relay"})
+            if peer:
+                loads["theirs"] = (peer, {**plan, "viewers": numbers, "protocol": "socketio"})
+            if keeping_peer:
+                loads["kept"] = (keeping_peer, {**plan, "viewers": numbers, "protocol": "socketio"})
+            found = await _in_turns(loads, rounds=max(1, round(seconds / PAIRS)))
+            messages_per_s = frames_per_s * len(tokens)
             measured()
-            cases.append(_case(viewers, drivers, ours, floor, theirs, kept))
+            cases.append(
+                _case(
+                    viewers,
+                    drivers,
+                    messages_per_s,
+                    **{name: _costs(one, messages_per_s) for name, one in found.items()},
+                )
+            )
     return {"cases": cases, "idle_viewer_kb": idle_kb}
 
 
-async def _in_turns(stand: Stand, plan: dict[str, Any], viewers: list[str]) -> dict[str, Any]:
-    """Let who is watched and who is not speak in turns: an even number of each, and one that nobody measures."""
-    turns = 2 * max(1, round(plan["seconds"]))
-    seen = await load(stand, {**plan, "seconds": TURN_S * (turns + 0.5), "turns_s": TURN_S, "viewers": viewers})
-    watched, alone = seen["turns_s"][:turns:2], seen["turns_s"][1:turns:2]
-    messages = plan["frames_per_s"] * TURN_S * len(viewers)
+async def _in_turns(loads: dict[str, tuple[Stand, dict[str, Any]]], rounds: int) -> dict[str, list[dict[str, Any]]]:
+    """Put each load on its server in turn, so many times; who is watched and who is not speak in turns likewise."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in loads}
+    async with contextlib.AsyncExitStack() as stack:
+        streams = {
+            name: await stack.enter_async_context(connected(stand, plan)) for name, (stand, plan) in loads.items()
+        }
+        for _ in range(rounds):
+            for name, stream in streams.items():
+                found[name].append(await stream())
+    return found
+
+
+def _costs(rounds: list[dict[str, Any]], messages_per_s: float) -> dict[str, float]:
+    """Return medians over all that was measured of one server."""
+    messages = messages_per_s * TURN_S
+    watched = [watched for one in rounds for watched in one["turns_s"][2 : 2 * PAIRS + 1 : 2]]
+    alone = [alone for one in rounds for alone in one["turns_s"][1 : 2 * PAIRS : 2]]
+    heard = sum(one["heard"].get("frames", 0) for one in rounds)
     return {
-        **seen,
-        "messages_per_s": messages / TURN_S,
-        "received_share": seen["heard"].get("frames", 0) / (messages * (turns / 2 + 0.5)),
-        "fanout_us": 1e6 * (statistics.median(watched) - statistics.median(alone)) / messages,
+        "fanout_us": 1e6 * statistics.median(map(operator.sub, watched, alone)) / messages,
         "whole_us": 1e6 * statistics.median(watched) / messages,
+        "received_share": heard / (messages * (PAIRS + 1) * len(rounds)),
+        "p50_ms": statistics.median(one["p50_ms"] for one in rounds),
+        "p99_ms": statistics.median(one["p99_ms"] for one in rounds),
     }
 
 
 def _case(
     viewers: int,
     drivers: int,
-    ours: dict[str, Any],
-    floor: dict[str, Any],
-    theirs: dict[str, Any] | None,
-    kept: dict[str, Any] | None,
+    messages_per_s: float,
+    *,
+    ours: dict[str, float],
+    floor: dict[str, float],
+    theirs: dict[str, float] | None = None,
+    kept: dict[str, float] | None = None,
 ) -> dict[str, Any]:
     return {
         "viewers": viewers,
         "drivers": drivers,
-        "messages_per_s": round(ours["messages_per_s"]),
+        "messages_per_s": round(messages_per_s),
         "cpu_us_per_message": round(ours["fanout_us"], 2),
         "write_floor_us": round(floor["fanout_us"], 2),
         "socketio_us": theirs and round(theirs["fanout_us"], 2),

@@ -1,8 +1,8 @@
 """The load generator: thousands of sockets in one process, as cheap as can be, so that the server is what is measured.
 
-It reads one plan as a line of JSON, connects everybody, says `{"ready":true}`, waits for a line, streams for the
-plan's time, and prints what it saw. Frames are made and read by hand on bare protocols: a library's client would cost
-more than the server that is measured. Mask keys are zero, which is a legal key.
+It reads one plan as a line of JSON, connects everybody, says `{"ready":true}`, and for each line that comes then it
+streams for the plan's time and prints what it saw. Frames are made and read by hand on bare protocols: a library's
+client would cost more than the server that is measured. Mask keys are zero, which is a legal key.
 """
 
 from __future__ import annotations
@@ -287,7 +287,8 @@ class Load:
 
     async def stream(self) -> dict[str, Any]:
         """Let all drivers speak, evenly spread, for the plan's time; then wait until what was said is durable."""
-        self._running, self._sent_fixes = True, 0
+        self._running, self._sent_fixes, self._latencies_ms = True, 0, []
+        self._heard.clear()
         bytes_before = sum(socket.bytes_in for socket in self._viewers)
         turns_s, drivers = self._plan.turns_s, list(range(len(self._drivers)))
         halves = [drivers[: len(drivers) // 2], drivers[len(drivers) // 2 :]] if turns_s else [drivers]
@@ -339,8 +340,8 @@ async def main() -> None:
     work = Load(msgspec.json.decode(line, type=Plan, strict=False))
     await work.connect()
     print('{"ready":true}', flush=True)
-    await asyncio.to_thread(sys.stdin.buffer.readline)
-    print(msgspec.json.encode(await work.stream()).decode(), flush=True)
+    while await asyncio.to_thread(sys.stdin.buffer.readline):
+        print(msgspec.json.encode(await work.stream()).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -116,9 +117,19 @@ async def peer_stand(
 async def load(
     stand: Stand, plan: dict[str, Any], *, pinned: bool = True, generator: str = "benchmarks.load"
 ) -> dict[str, Any]:
-    """Put a load on a server; return what the generator saw, and the CPU seconds each part spent meanwhile.
+    """Put a load on a server once; return what `connected` tells of it."""
+    async with connected(stand, plan, pinned=pinned, generator=generator) as stream:
+        return await stream()
 
-    Of a plan in turns `turns_s` says what the server spent in each that was over before the last began.
+
+@contextlib.asynccontextmanager
+async def connected(
+    stand: Stand, plan: dict[str, Any], *, pinned: bool = True, generator: str = "benchmarks.load"
+) -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
+    """Connect a load to a server; each call of what is yielded puts it on for the plan's time.
+
+    It returns what the generator saw, and the CPU seconds each part spent meanwhile. Of a plan in turns `turns_s` says
+    what the server spent in each that was over before the last began.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", generator,
@@ -130,20 +141,25 @@ async def load(
     try:
         process.stdin.write(msgspec.json.encode({"url": stand.url, "awake": alone, **plan}) + b"\n")
         await _line(process.stdout)
-        connected_kb, before = stand.rss_kb(), stand.cpu_s()
-        process.stdin.write(b"go\n")
-        turns = [before]
-        while "turn" in (seen := await _line(process.stdout)):
-            turns.append(stand.cpu_s())
-        after = stand.cpu_s()
-        spent = {name: after[name] - before[name] for name in before}
-        in_turns = [turn["server"] - last["server"] for last, turn in pairwise(turns)]
-        return {**seen, "cpu_s": spent, "turns_s": in_turns, "connected_kb": connected_kb, "rss_kb": stand.rss_kb()}
+        yield functools.partial(_stream, stand, process.stdin, process.stdout, stand.rss_kb())
     finally:
         process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
+
+
+async def _stream(
+    stand: Stand, asked: asyncio.StreamWriter, answers: asyncio.StreamReader, connected_kb: float
+) -> dict[str, Any]:
+    turns = [before := stand.cpu_s()]
+    asked.write(b"go\n")
+    while "turn" in (seen := await _line(answers)):
+        turns.append(stand.cpu_s())
+    after = stand.cpu_s()
+    spent = {name: after[name] - before[name] for name in before}
+    in_turns = [turn["server"] - last["server"] for last, turn in pairwise(turns)]
+    return {**seen, "cpu_s": spent, "turns_s": in_turns, "connected_kb": connected_kb, "rss_kb": stand.rss_kb()}
 
 
 async def _line(stream: asyncio.StreamReader) -> dict[str, Any]:

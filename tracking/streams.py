@@ -143,14 +143,16 @@ class Streams:
 
     def _on_positions(self, payload: bytes) -> None:
         for driver, (t_ms, lat, lng, _, speed, heading, _) in unpack(payload):
-            if (watched := self._watching.of(driver)) is not None:
-                name, groups = watched
-                for group in groups:
-                    group.moved[name] = (name, lat, lng, heading, speed, t_ms)
-                    if group.board or group.facts or group.resync:
-                        self._dirty.add(group)
-                    else:  # one driver and those who wait for him: nothing more would come with a tick
-                        self._show(group)
+            if (watched := self._watching.of(driver)) is None:
+                continue
+            name, groups = watched
+            slot = (name, lat, lng, heading, speed, t_ms)
+            for group in groups:
+                if group.board or group.facts or group.resync:
+                    group.moved[name] = slot
+                    self._dirty.add(group)
+                else:  # one driver and those who wait for him: nothing more would come with a tick
+                    self._show(group, Moves([slot]))
         self._count_frames()
         if self._dirty:
             self._wake.set()
@@ -202,11 +204,10 @@ class Streams:
         if group.resync:
             self._touch(group)
         else:
-            self._show(group)
+            self._show(group, self._due_moves(group))
 
-    def _show(self, group: Group) -> None:
-        """Send what moved."""
-        moves = self._due_moves(group)
+    def _show(self, group: Group, moves: Moves) -> None:
+        """Send what moved, and how many there are of everything."""
         shared = Frame(Positions(moves.seen_by(None))) if moves else None
         numbers, group.numbers = group.numbers, None
         for viewer in group.viewers:

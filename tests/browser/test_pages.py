@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 
 from tenancy.passwords import hash_password
 from tests.integration.storefront_api.test_ordering import add_product
-from tests.support.pages import DESK, PHONE, open_page
+from tests.support.pages import DESK, PHONE, fill_in_an_order, open_page
 from tests.support.people import courier, create_delivery
 from tests.support.server import Onward
 
@@ -168,12 +168,7 @@ async def test_a_guest_orders_in_the_shop_and_lands_on_the_tracking_page(town: O
     """Two taps to the basket, one page to the order."""
     await add_product(town, town.world.verde)
     page, complaints = await open_page(browser, PHONE)
-    await page.goto(f"{town.url}/shop/?s=verde")
-    await page.get_by_role("button", name="Add Soup").click()
-    await page.get_by_label("Your name").fill("Eva")
-    await page.get_by_label("Telephone").fill("+358 40 123 4567")
-    await page.get_by_label("Address").fill("Mannerheimintie 1")
-    await page.locator(".pick canvas").click()
+    await fill_in_an_order(page, town.url, telephone="+358 40 123 4567")
     await page.get_by_role("button", name="Order and pay").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Order received")
     assert complaints == []
@@ -183,11 +178,7 @@ async def test_a_wrong_field_is_named_beside_it_in_plain_words(town: Onward, bro
     """What a decoder says is for programmers; a guest sees which field, marked, and what to write in it."""
     await add_product(town, town.world.verde)
     page, _ = await open_page(browser, PHONE)
-    await page.goto(f"{town.url}/shop/?s=verde")
-    await page.get_by_role("button", name="Add Soup").click()
-    await page.get_by_label("Your name").fill("Eva")
-    await page.get_by_label("Address").fill("Mannerheimintie 1")
-    await page.locator(".pick canvas").click()
+    await fill_in_an_order(page, town.url, telephone="")
     phone = page.get_by_label("Telephone")
     for wrong in ("abc", "040 123 4567"):
         await phone.fill(wrong)

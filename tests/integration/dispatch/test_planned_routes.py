@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from kernel.db import Reason
 from kernel.ids import Kind, show
@@ -59,15 +60,15 @@ async def test_a_day_is_planned_committed_and_driven_in_the_planned_order(onward
     world, token = onward.world, onward.world.rosso.token
     later = {"ready_at": at(40), "dropoff_until": at(120)}
     parcels = [await made(onward, n, **later) for n in (3, 1, 2, 4)]
-    status, could = await ask(onward, "GET", token, "/plannable")
+    status, today = await ask(onward, "GET", token, "/plannable")
     assert status == 200
+    day = datetime.fromisoformat(later["ready_at"]).astimezone(ZoneInfo(today["time_zone"])).date()  # may be tomorrow
+    _, could = await ask(onward, "GET", token, f"/plannable?date={day}")
     assert {one["id"] for one in could["deliveries"]} == {one["id"] for one in parcels}
     assert [one["name"] for one in could["drivers"]] == ["Dora Dedicated"]
     store = {"lat": world.rosso.lat, "lng": world.rosso.lng}
     hands = {"driver_id": named(world.dedicated), "on_at": at(0), "off_at": at(180), "start": store, "end": store}
     window = {"ready_from": could["ready_from"], "ready_until": could["ready_until"]}
-    if parcels[0]["ready_at"] >= could["ready_until"]:  # an hour before midnight: tomorrow's work
-        window = {"ready_from": at(0), "ready_until": at(60)}
     plan = await planned(onward, token, {"drivers": [hands], **window})
     assert (plan["planned"], plan["unplanned"], len(plan["routes"])) == (4, [], 1)
     stops = plan["routes"][0]["stops"]
