@@ -21,7 +21,7 @@ from kernel.log import get_logger
 from kernel.redis import AWAY
 from tracking.doorkeeper import Doorkeeper
 from tracking.hub import Hub
-from tracking.incoming import PING, PONG, BadFrame, decode_frame
+from tracking.incoming import PING, PONG, BadFrame, decode_frame, let_go
 from tracking.ingest import DRIVERS_KNOWN_MAX, Ingest, Overloaded, Source
 from tracking.outgoing import PING_FRAME, socket_frame
 from tracking.ports import Door, DriverDesk
@@ -115,6 +115,7 @@ class DriverGateway:
         finally:
             self._open.discard(socket)
             metrics.sockets_open.labels("driver").dec()
+            let_go(ws)
         return ws
 
     def budget(self, driver_id: UUID) -> Budget:

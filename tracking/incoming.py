@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from aiohttp import WSCloseCode, WSMessage, WSMsgType
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from tracking.wire import FRAME_BYTES_MAX, Codec
 
@@ -22,6 +22,15 @@ class BadFrame(Exception):
     def __init__(self, code: str, detail: str) -> None:
         self.code, self.detail = code, detail
         super().__init__(detail)
+
+
+def let_go(ws: web.WebSocketResponse) -> None:
+    """Cut the circle of a socket that ended, the error it ended with, and the frames that this went through.
+
+    Else each one waits, with all that hangs on it, for a collection that comes after millions of objects.
+    """
+    if (error := ws.exception()) is not None:
+        error.__traceback__ = error.__context__ = None
 
 
 def decode_frame(frame: WSMessage, codec: Codec) -> Any | None:

@@ -135,6 +135,7 @@ class Streams:
         self._dirty.discard(group)
         group.close()
         await self._hub.unsubscribe(keys.facts_channel(group.topic), group.receive)
+        group.receive = None  # it holds the group
         others = self._by_operator[group.operator_id]
         others.discard(group)
         if not others:

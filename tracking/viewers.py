@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, WSMessage, web
 
 from kernel import db as database
 from kernel import metrics
@@ -17,8 +17,8 @@ from kernel.errors import Problem, invalid
 from kernel.redis import AWAY
 from tracking.doorkeeper import Doorkeeper
 from tracking.groups import Viewer
-from tracking.incoming import BadFrame, decode_frame
-from tracking.outgoing import Frame, Wrapping
+from tracking.incoming import PING, PONG, BadFrame, decode_frame, let_go
+from tracking.outgoing import PING_FRAME, Frame, Wrapping
 from tracking.ports import Door
 from tracking.streams import Streams
 from tracking.wire import (
@@ -43,6 +43,7 @@ from tracking.wire import (
 
 WATCH_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
+"""A viewer who said nothing for so long is asked by a control frame, and has as long to answer."""
 EVENT_STREAM_BEAT_S: Final = 15.0
 BUFFER_BYTES_MAX: Final = 64 * 1024
 """A viewer for whom more waits reads too slowly: he gets fewer and newer positions."""
@@ -73,6 +74,24 @@ class SocketOutlet:
         """Write one frame."""
         if not (self._closed or self._transport.is_closing()):
             self._transport.write(frame.wrapped(self._wrapping))
+
+    async def read(self) -> WSMessage:
+        """Return the next frame that is no control frame; ask who is silent. Raises `TimeoutError` when he is gone."""
+        asked = False
+        while True:
+            try:
+                frame = await self._ws.receive(timeout=HEARTBEAT_S)
+            except TimeoutError:
+                if asked or self._transport.is_closing():
+                    raise
+                asked = True
+                self._transport.write(PING_FRAME)
+                continue
+            asked = False
+            if frame.type is PING:
+                await self._ws.pong(frame.data)
+            elif frame.type is not PONG:
+                return frame
 
     async def close(self, code: int) -> None:
         """Close; a viewer that does not read can't be waited for."""
@@ -150,7 +169,7 @@ class ViewerGateway:
         """Serve `GET /ws/live`."""
         ws = web.WebSocketResponse(
             protocols=SUBPROTOCOLS,
-            heartbeat=HEARTBEAT_S,
+            autoping=False,
             max_msg_size=FRAME_BYTES_MAX,
             compress=False,
             decode_text=False,
@@ -163,7 +182,7 @@ class ViewerGateway:
         async def opening() -> Opened | None:
             try:
                 async with asyncio.timeout(WATCH_TIMEOUT_S):
-                    watch = decode_frame(await ws.receive(), codec)
+                    watch = decode_frame(await outlet.read(), codec)
             except TimeoutError:
                 await outlet.close(CLOSE_IDLE)
                 return None
@@ -174,11 +193,17 @@ class ViewerGateway:
             return watch.token, await self._door.authenticate(watch.token), watch.since
 
         async def until_closed(viewer: Viewer) -> None:
-            while (message := decode_frame(await ws.receive(), codec)) is not None:
-                if isinstance(message, Look):
-                    self._streams.look(viewer, message)
+            try:
+                while (message := decode_frame(await outlet.read(), codec)) is not None:
+                    if isinstance(message, Look):
+                        self._streams.look(viewer, message)
+            except TimeoutError:
+                await outlet.close(CLOSE_IDLE)
 
-        await self._serve(outlet, opening, until_closed)
+        try:
+            await self._serve(outlet, opening, until_closed)
+        finally:
+            let_go(ws)
         return ws
 
     async def handle_events(self, request: web.Request) -> web.StreamResponse:

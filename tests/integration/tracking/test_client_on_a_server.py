@@ -14,7 +14,7 @@ from aiohttp import WSMsgType
 
 from tests.support.people import create_delivery, eventually, until
 from tests.support.server import Onward
-from tracking import gateway
+from tracking import gateway, viewers
 from tracking.client import DriverClient, Message, Refused, SqliteStore, ViewerClient
 
 EXAMPLES = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[3] / "docs/protocol.md").read_text(), re.DOTALL)
@@ -114,12 +114,17 @@ async def test_a_silent_phone_is_asked_whether_it_is_there(onward: Onward, monke
         assert ws.close_code == 4002
 
 
-async def test_a_network_that_is_gone_ends_the_socket(onward: Onward, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", ["/ws/driver", "/ws/live"])
+async def test_a_network_that_is_gone_ends_the_socket(
+    onward: Onward, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
     """Control frames are answered both ways; who answers none is closed with 4002, however lately he spoke."""
     monkeypatch.setattr(gateway, "HEARTBEAT_S", 1.0)
+    monkeypatch.setattr(viewers, "HEARTBEAT_S", 0.5)
     hello = {"type": "hello", "token": onward.world.pool[0].token, "device_id": "x"}
-    async with onward.http.ws_connect("/ws/driver", protocols=["onward.v1.msgpack"], autoping=False) as ws:
-        await ws.send_bytes(msgpack.packb(hello))
+    first = hello if path == "/ws/driver" else {"type": "watch", "token": onward.world.admin_token}
+    async with onward.http.ws_connect(path, protocols=["onward.v1.msgpack"], autoping=False) as ws:
+        await ws.send_bytes(msgpack.packb(first))
         await ws.ping(b"there?")
         heard, answered = [], 0
         async for frame in ws:
