@@ -24,7 +24,8 @@ from onward.maps.store import map_dir, no_map
 from onward.migrate import migrate
 
 SYSTEM_CLOCK: Final = SystemClock()
-GC_THRESHOLDS: Final = (50_000, 20, 50)
+GC_THRESHOLDS: Final = (50_000, 4, 250)
+"""With more at a time everybody waits; with fewer, what stays a second for history is looked at again and again."""
 QUIET_MAX_S: Final = 75.0
 """A connection without a whole request for so long is closed; proxies keep theirs for a minute."""
 
