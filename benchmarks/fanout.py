@@ -31,7 +31,7 @@ SCRIPT: Final = Path(__file__).parent / "socketio.mjs"
 
 
 def measure(seconds: float, socketio: Path | None, *, measured: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Measure every case for so many seconds; `socketio` is a folder with `node_modules/socket.io` in it."""
+    """Let those who are watched speak for so many seconds in every case; in `socketio` is `node_modules/socket.io`."""
     import uvloop
 
     return uvloop.run(_measure(seconds, socketio, measured))
@@ -58,23 +58,18 @@ async def _measure(seconds: float, socketio: Path | None, measured: Callable[[],
             }
             tokens = [token for token in people.tracking_tokens[:drivers] for _ in range(viewers)]
             numbers = [str(n) for n in range(drivers) for _ in range(viewers)]
-            loads = {"ours": (stand, {**plan, "viewers": tokens})}
-            loads["floor"] = (bare, {**plan, "viewers": numbers, "protocol": "relay"})
-            if peer:
-                loads["theirs"] = (peer, {**plan, "viewers": numbers, "protocol": "socketio"})
-            if keeping_peer:
-                loads["kept"] = (keeping_peer, {**plan, "viewers": numbers, "protocol": "socketio"})
+            loads = {
+                "ours": (stand, {**plan, "viewers": tokens}),
+                "floor": (bare, {**plan, "viewers": numbers, "protocol": "relay"}),
+            }
+            for name, other in (("theirs", peer), ("kept", keeping_peer)):
+                if other is not None:
+                    loads[name] = (other, {**plan, "viewers": numbers, "protocol": "socketio"})
             found = await _in_turns(loads, rounds=max(1, round(seconds / PAIRS)))
             messages_per_s = frames_per_s * len(tokens)
+            costs = {name: _costs(rounds, messages_per_s) for name, rounds in found.items()}
+            cases.append(_case(viewers, drivers, messages_per_s, **costs))
             measured()
-            cases.append(
-                _case(
-                    viewers,
-                    drivers,
-                    messages_per_s,
-                    **{name: _costs(one, messages_per_s) for name, one in found.items()},
-                )
-            )
     return {"cases": cases, "idle_viewer_kb": idle_kb}
 
 

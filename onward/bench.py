@@ -181,7 +181,7 @@ def ingest(
 @app.command()
 def fanout(
     seconds: Annotated[
-        float, typer.Option(min=1, help="How long those who are watched speak in each case, and the others.")
+        float, typer.Option(min=1, help="How long those who are watched speak in each case, as long as the others.")
     ] = 8,
     socketio: Annotated[
         Path | None,
