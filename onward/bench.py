@@ -164,7 +164,9 @@ def api(
 
 @app.command()
 def ingest(
-    seconds: Annotated[float, typer.Option(min=1, help="For how long each case runs.")] = 8,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=6, help="For how long each case runs: longer is more than a driver may send.")
+    ] = 6,
     only_json: OnlyJson = False,
 ) -> None:
     """Measure what a fix costs on its way in, beside a bare echo and raw GEOADDs."""
