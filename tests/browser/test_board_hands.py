@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+from collections.abc import AsyncIterator
+from typing import Any
 
 from playwright.async_api import Browser, expect
 
@@ -13,16 +16,24 @@ from tests.support.people import courier, create_delivery
 from tests.support.server import Onward
 
 
-async def test_a_delivery_dragged_onto_a_driver_goes_to_him_and_undo_takes_it_back(
-    town: Onward, browser: Browser
-) -> None:
-    """The near own driver has it; it is dragged to a pool driver far away, who is asked; then all is as before."""
-    rosso, dora, pia = town.world.rosso, town.world.dedicated, town.world.pool[0]
-    async with courier(town, dora) as own, courier(town, pia) as other:
+@contextlib.asynccontextmanager
+async def the_own_driver_has_it(town: Onward) -> AsyncIterator[dict[str, Any]]:
+    """A delivery that Rosso's own driver accepted at the store; a pool driver is on line, far away."""
+    rosso = town.world.rosso
+    async with courier(town, town.world.dedicated) as own, courier(town, town.world.pool[0]) as other:
         await own.goes_online(rosso.lat, rosso.lng)
         await other.goes_online(60.180, 24.96)
         made = await create_delivery(town, rosso)
         await own.answers(await own.is_offered(), "accept")
+        yield made
+
+
+async def test_a_delivery_dragged_onto_a_driver_goes_to_him_and_undo_takes_it_back(
+    town: Onward, browser: Browser
+) -> None:
+    """The near own driver has it; it is dragged to a pool driver far away, who is asked; then all is as before."""
+    dora, pia = town.world.dedicated, town.world.pool[0]
+    async with the_own_driver_has_it(town) as made:
         page = await open_board(town, browser, DESK)
         await expect(row(page, made)).to_contain_text("Dora")
         await page.mouse.move(*await middle(row(page, made)))
@@ -90,12 +101,8 @@ async def test_a_door_on_the_map_is_dragged_onto_a_driver_on_the_map(town: Onwar
 
 async def test_a_finger_drags_on_a_phone(town: Onward, browser: Browser) -> None:
     """Held for a moment it is taken; at once it scrolls the list."""
-    rosso, dora, pia = town.world.rosso, town.world.dedicated, town.world.pool[0]
-    async with courier(town, dora) as own, courier(town, pia) as other:
-        await own.goes_online(rosso.lat, rosso.lng)
-        await other.goes_online(60.180, 24.96)
-        made = await create_delivery(town, rosso)
-        await own.answers(await own.is_offered(), "accept")
+    pia = town.world.pool[0]
+    async with the_own_driver_has_it(town) as made:
         page = await open_board(town, browser, PHONE, has_touch=True, is_mobile=True)
         fingers = await page.context.new_cdp_session(page)
 
