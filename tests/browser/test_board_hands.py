@@ -161,7 +161,7 @@ async def test_many_are_given_at_once_and_each_says_what_became_of_it(town: Onwa
         await page.get_by_role("dialog").get_by_role("button", name="Close").click()
         assert await pins(town) == {first["id"]: named(dora.who), second["id"]: named(dora.who), other["id"]: None}
         await page.get_by_role("button", name="Undo").click()
-        await expect(page.get_by_text("As before.")).to_have_count(1)
+        await expect(page.get_by_text("As it was before.")).to_have_count(1)
         assert await pins(town) == {first["id"]: None, second["id"]: None, other["id"]: None}
 
 

@@ -4,7 +4,7 @@ import { time } from "../shared/format.js";
 import { t } from "../shared/messages.js";
 import { Icon, html } from "../shared/ui.js";
 import { filters } from "./filters.js";
-import { board, deliveryOf, driverOf, said } from "./state.js";
+import { board, deliveryOf, driverOf, say } from "./state.js";
 
 const RANK = { critical: 0, warning: 1 };
 const alerts = computed(() => (board.value?.alerts ?? []).toSorted((a, b) => RANK[a.severity] - RANK[b.severity] || Date.parse(a.since) - Date.parse(b.since)));
@@ -22,7 +22,7 @@ effect(() => {
   if (!board.value) return;
   const fresh = known ? alerts.value.filter((alert) => !known.has(alert.id)) : [];
   known = new Set(alerts.value.map((alert) => alert.id));
-  if (fresh.length) said.value = fresh.map((alert) => t(textOf(alert), valuesOf(alert))).join(". ");
+  if (fresh.length) say(fresh.map((alert) => t(textOf(alert), valuesOf(alert))).join(". "));
 });
 
 function Alert({ alert, pick }) {

@@ -14,7 +14,7 @@ import { Assigning, Results, Undo, askHere, chosen, tick, untick } from "./give.
 import { List } from "./list.js";
 import { Numbers } from "./numbers.js";
 import { Panel } from "./panel.js";
-import { DONE, board, colors, deliveryOf, driverOf, link, matching, movable, pointed, said, selected, wayOf } from "./state.js";
+import { DONE, board, colors, deliveryOf, driverOf, link, matching, movable, pointed, sayings, selected, wayOf } from "./state.js";
 
 const NARROW_PX = 820, PANEL_PX = 420, FRAME_PX = 44;
 let map = null, cameFrom = null;
@@ -139,6 +139,7 @@ async function signOut() {
   await api(token, "/auth/logout", { method: "POST" }).catch(() => null);
   leave();
 }
+const Sayings = () => html`<div class="sr" role="log" aria-live="polite">${sayings.value.map(({ n, text }) => html`<p key=${n}>${text}</p>`)}</div>`;
 function Board() {
   const name = board.value?.scope.name ?? "onward";
   useEffect(() => { document.title = `${name} · ${t("deliveries")}`; }, [name]);
@@ -147,6 +148,6 @@ function Board() {
       <${LinkState} link=${link}/><a class="btn icon quiet" href="/rules/" aria-label=${t("ru_title")} title=${t("ru_title")}><${Icon} name="rules"/></a><a class="btn icon quiet" href="/whatif/" aria-label=${t("wi_title")} title=${t("wi_title")}><${Icon} name="replay"/></a><${ThemeSwitch}/><button class="btn icon quiet" aria-label=${t("sign_out")} title=${t("sign_out")} onClick=${signOut}><${Icon} name="out"/></button>
       <p class="sr">${t("keys_hint")}</p></header>
     <${Alerts} pick=${pick}/><${List} pick=${pick}/><${MapArea}/><${Panel} pick=${pick}/><${Tray}/><${Undo}/><${Ghost}/><${Assigning}/><${Results}/>
-    <div class="sr" role="status" aria-live="polite">${said}</div></div>`;
+    <${Sayings}/></div>`;
 }
 render(html`<${Board}/>`, document.getElementById("app"));

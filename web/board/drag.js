@@ -5,7 +5,7 @@ import { t } from "../shared/messages.js";
 import { DriverMark, html } from "../shared/ui.js";
 import { onShift } from "./filters.js";
 import { about, askFits, choices, fits, fitWords, give, together } from "./give.js";
-import { deliveryOf, driverOf, held, movable, said } from "./state.js";
+import { deliveryOf, driverOf, held, movable, say } from "./state.js";
 
 const MOVED_PX = 6, HOLD_MS = 350, CLICK_MS = 50, EDGE_PX = 44, SCROLL_PX = 12;
 // `{ ids, over }`: what is in the hand, and which driver it is over.
@@ -45,7 +45,7 @@ function begin() {
   try { document.documentElement.setPointerCapture(press.pointerId); } catch { /* the finger is gone already: pointerup follows */ }
   if (press.touch) navigator.vibrate?.(15);
   askFits(press.ids);
-  said.value = t("drag_hint");
+  say(t("drag_hint"));
   hand = [press.x, press.y];
 }
 // The click that a browser makes of letting go means nothing.
@@ -76,7 +76,7 @@ addEventListener("pointermove", (event) => {
 });
 addEventListener("pointerup", (event) => { if (press?.pointerId === event.pointerId) end(true); });
 addEventListener("pointercancel", (event) => { if (press?.pointerId === event.pointerId) end(false); });
-addEventListener("keydown", (event) => { if (drag.value && event.key === "Escape") { event.preventDefault(); event.stopImmediatePropagation(); end(false); said.value = t("drag_off"); } }, { capture: true });
+addEventListener("keydown", (event) => { if (drag.value && event.key === "Escape") { event.preventDefault(); event.stopImmediatePropagation(); end(false); say(t("drag_off")); } }, { capture: true });
 document.addEventListener("touchmove", (event) => { if (drag.value) event.preventDefault(); }, { passive: false });
 addEventListener("contextmenu", (event) => { if (press?.touch) event.preventDefault(); });
 

@@ -6,7 +6,7 @@ import { has, t } from "../shared/messages.js";
 import { token } from "../shared/session.js";
 import { DriverMark, Icon, api, html } from "../shared/ui.js";
 import { onShift } from "./filters.js";
-import { deliveryOf, driverOf, drivers, matching, movable, order, said, selected, tab } from "./state.js";
+import { deliveryOf, driverOf, drivers, matching, movable, order, say, selected, tab } from "./state.js";
 
 const UNDO_MS = 10_000, ITEMS_MAX = 200, SHOWN_MAX = 60;
 
@@ -45,8 +45,8 @@ export async function give(ids, driver_id, words) {
   const name = driverOf(driver_id)?.name, code = deliveryOf(ids[0])?.short_code;
   const told = wrong.length ? t("moved_partly", { n: done.length, all: ids.length }) : words ?? (ids.length > 1
     ? t(driver_id ? "given_many" : "given_back_many", { n: ids.length, name }) : t(driver_id ? "given_to" : "given_back", { code, name }));
-  said.value = told;
-  results.value = wrong.length ? data.map((one) => ({ code: deliveryOf(one.delivery_id)?.short_code, ok: one.ok, text: one.ok ? t("done") : why(one) })) : null;
+  say(told);
+  results.value = wrong.length ? { told, list: data.map((one) => ({ code: deliveryOf(one.delivery_id)?.short_code, ok: one.ok, text: one.ok ? t("done") : why(one) })) } : null;
   if (!done.length) return;
   untick();
   undo.value = { words: told, back: done.map((one) => ({ delivery_id: one.delivery_id, driver_id: one.previous_driver_id })) };
@@ -56,7 +56,7 @@ async function takeBack() {
   const { back } = undo.value;
   undo.value = null;
   const wrong = (await send(back).catch((error) => [{ ok: false, detail: error.message }])).filter((one) => !one.ok);
-  said.value = wrong.length ? why(wrong[0]) : t("undone");
+  say(wrong.length ? why(wrong[0]) : t("undone"));
 }
 // All of a driver's work that is not in his hands yet.
 export const relieve = (driver) => give(driver.delivery_ids.filter((id) => movable(deliveryOf(id) ?? { status: "delivered" })), null, t("moved_all", { name: driver.name }));
@@ -66,11 +66,11 @@ export function Undo() {
   return last && html`<p class="undo"><span>${last.words}</span><button class="btn" onClick=${takeBack}>${t("undo")}</button></p>`;
 }
 export function Results() {
-  const ref = useRef(null), list = results.value;
-  useEffect(() => { if (list) ref.current.showModal(); }, [list]);
-  return list && html`<dialog ref=${ref} onClose=${() => { results.value = null; }} aria-labelledby="results-title"><form method="dialog">
-    <h2 id="results-title">${said}</h2>
-    <ul class="results">${list.map((one) => html`<li key=${one.code} data-ok=${one.ok}><span class="code">${one.code}</span><span>${one.ok && html`<${Icon} name="check"/>`}${one.text}</span></li>`)}</ul>
+  const ref = useRef(null), last = results.value;
+  useEffect(() => { if (last) ref.current.showModal(); }, [last]);
+  return last && html`<dialog ref=${ref} onClose=${() => { results.value = null; }} aria-labelledby="results-title"><form method="dialog">
+    <h2 id="results-title">${last.told}</h2>
+    <ul class="results">${last.list.map((one) => html`<li key=${one.code} data-ok=${one.ok}><span class="code">${one.code}</span><span>${one.ok && html`<${Icon} name="check"/>`}${one.text}</span></li>`)}</ul>
     <div class="actions"><button class="btn main">${t("close")}</button></div></form></dialog>`;
 }
 export function Bulk() {

@@ -10,7 +10,7 @@ import { filters } from "./filters.js";
 import { ask, relieve } from "./give.js";
 import { Phones } from "./phones.js";
 import { StatusBadge, reasonOf, whoHasIt } from "./list.js";
-import { DONE, SEEKING, atRisk, board, colors, deliveryOf, driverOf, late_s, movable, pickedUp, positionOf, said, selected } from "./state.js";
+import { DONE, SEEKING, atRisk, board, colors, deliveryOf, driverOf, late_s, movable, pickedUp, positionOf, say, selected } from "./state.js";
 import { Suggestions } from "./suggest.js";
 import { Thread } from "./thread.js";
 import { Why } from "./why.js";
@@ -24,7 +24,7 @@ function CancelDialog({ d, close }) {
     event.preventDefault();
     const reason = new FormData(event.target).get("reason").trim() || DEFAULT[what];
     try { await api(token, `${what === "fail" ? "/dispatch" : ""}/deliveries/${d.id}/${what}`, { method: "POST", body: { reason } }); close(); }
-    catch (error) { wrong.value = said.value = error.message; }
+    catch (error) { wrong.value = error.message; say(error.message); }
   };
   return html`<dialog ref=${ref} onClose=${close} aria-labelledby="cancel-title"><form onSubmit=${send}>
     <h2 id="cancel-title">${t(`${what}_title`, { code: d.short_code })}</h2><p>${t(`${what}_hint`)}</p>

@@ -13,14 +13,17 @@ export const SEEKING = new Set(["pending", "offered"]);
 addEventListener("hashchange", () => location.reload());
 if (!token) location.replace("/");
 
-export const said = signal("");
+// What is read out to who does not look: the last few, for one may follow another before it was heard.
+const SAYINGS_MAX = 20;
+export const sayings = signal([]);
+export const say = (text) => { sayings.value = [...sayings.peek(), { n: (sayings.peek().at(-1)?.n ?? 0) + 1, text }].slice(-SAYINGS_MAX); };
 export const link = watch(token ?? "", {
   poll: "/api/v1/dispatch/board",
   onFacts(before, after, frame) {
     if (frame.type !== "delta" || !before) return;
     const was = new Map(before.deliveries.map((d) => [d.id, d.status]));
     const news = frame.changes.filter((c) => c.kind === "delivery" && was.get(c.id) !== c.status);
-    if (news.length) said.value = news.map((d) => `${d.short_code}: ${t(`b_${d.status}`)}`).join(", ");
+    if (news.length) say(news.map((d) => `${d.short_code}: ${t(`b_${d.status}`)}`).join(", "));
   },
 });
 export const board = link.facts;
