@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +16,16 @@ from rich.table import Table
 
 from onward.errors import Refused
 
-app = typer.Typer(no_args_is_help=True, help="Measure: a table, and JSON as the last line.")
+app = typer.Typer(no_args_is_help=True)
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
+
+
+@app.callback()
+def ends_well() -> None:
+    """Measure: a table, and JSON as the last line."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the servers that were started end too
+
+
 OnlyJson = Annotated[bool, typer.Option("--json", help="No table, only the line of JSON.")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 
 STOP_S = 20.0
@@ -113,6 +115,31 @@ def test_ctrl_c_before_the_city_lives_is_no_failure(data_dir: Path, terminals: l
     status, said = demo.ctrl_c()
     assert status == 0, said
     assert "Traceback" not in said
+
+
+def below(folder: Path) -> dict[int, str]:
+    """Return the servers that work in a folder, by process."""
+    found = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if str(folder) in " ".join(process.cmdline()):
+                found[process.pid] = process.name()
+    return found
+
+
+async def test_a_benchmark_that_is_told_to_end_leaves_no_server_behind(
+    data_dir: Path, terminals: list[Terminal]
+) -> None:
+    """PostgreSQL, Valkey and the server it measures end with it, by SIGTERM as by Ctrl-C."""
+    data_dir.mkdir()
+    bench = Terminal("bench", "soak", "--drivers", "5", "--viewers", "1", TMPDIR=str(data_dir))
+    terminals.append(bench)
+    async with asyncio.timeout(SPEAK_S):
+        while not {"python", "postgres", "valkey-server"} <= set((await asyncio.to_thread(below, data_dir)).values()):
+            pass
+    bench.process.terminate()
+    assert await asyncio.to_thread(bench.process.wait, STOP_S) != 0
+    assert below(data_dir) == {}
 
 
 @pytest.mark.parametrize("command", ["serve", "demo"])
