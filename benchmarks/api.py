@@ -14,7 +14,8 @@ from kernel.clock import SystemClock
 from kernel.db import Database, Reason
 from kernel.ids import Kind, show
 from storefront_api.catalog.service import create_category, create_product
-from tenancy.service import create_store, create_user, open_session
+from tenancy.service import create_user, open_session
+from tenancy.stores import create_store
 
 DRIVERS: Final = 200
 DELIVERIES: Final = 100

@@ -33,7 +33,6 @@ SHOP: Final = UUID(int=0)
 MINUTE: Final = 60
 EARLY_S: Final = 40 * MINUTE
 """A courier counts so long before his shift: about as far as two trips one after the other reach."""
-DEMAND_HALF_LIFE_S: Final = 60 * MINUTE
 
 
 @dataclass
@@ -149,12 +148,13 @@ class Day:
                 epoch_s=MINUTE,
                 early_s=EARLY_S,
                 keeps=False,
-                demand_half_life_s=DEMAND_HALF_LIFE_S,
+                moves=True,
                 pickup_service_s=instance.pickup_service * MINUTE,
                 dropoff_service_s=instance.dropoff_service * MINUTE,
                 weights=Weights(fairness=0),
             ),
             solved=self._solve,
+            stores=tuple(restaurant.values()),
         )
         self.picked: dict[int, int] = {}
         self.dropped: dict[int, int] = {}

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from dispatch import policy, snapshot
+from dispatch.engine.reposition import expected
 from dispatch.eta_models import Models
 from dispatch.planner import Planner, PlannerAway
 from dispatch.worker import Question
@@ -24,23 +25,22 @@ from kernel.db import Connection, Database, Reason, Record, one
 from kernel.events import EventType, event
 from kernel.ids import Kind, new_id, show
 from kernel.outbox import emit
+from tenancy.stores import is_open
 from tracking.live import LivePositions
 
-HALF_LIFE_S: Final = 3_600
-"""How fast past work stops telling where work will come from."""
-LOOK_BACK: Final = timedelta(hours=4)
+LOOK_BACK: Final = timedelta(days=1)
+"""So long orders tell where the next ones come from: a few hours have too few of them, and a day has every hour."""
 TTL: Final = timedelta(minutes=15)
 
 _WORK: Final = """
-SELECT d.business_id, b.name AS business_name, d.uses_shared_pool, p.name, p.lat AS p_lat, p.lng AS p_lng,
-       p.lat AS q_lat, p.lng AS q_lng, sum(0.5 ^ (extract(epoch FROM $2 - d.created_at)::float8 / $4)) AS weight
+SELECT d.business_id, d.uses_shared_pool, p.name, p.lat AS p_lat, p.lng AS p_lng,
+       p.lat AS q_lat, p.lng AS q_lng, s.closed_since, s.opening_hours, s.time_zone, count(*) AS orders
 FROM deliveries d
-JOIN businesses b ON b.id = d.business_id
 JOIN stops p ON p.business_id = d.business_id AND p.delivery_id = d.id AND p.kind = 'pickup'
+LEFT JOIN stores s ON s.business_id = d.business_id AND s.id = d.store_id
 WHERE d.operator_id = $1 AND d.created_at > $3 AND d.created_at <= $2
-  AND NOT EXISTS (SELECT FROM stores s
-                  WHERE s.business_id = d.business_id AND s.id = d.store_id AND s.closed_since IS NOT NULL)
-GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY weight DESC, p.name
+GROUP BY d.business_id, d.uses_shared_pool, p.name, p.lat, p.lng, s.closed_since, s.opening_hours, s.time_zone
+ORDER BY orders DESC, p.name
 """
 
 _PAUSED: Final = """
@@ -174,10 +174,11 @@ def public(row: Record) -> dict[str, Any]:
 
 async def _work(con: Connection, operator_id: UUID, now: datetime) -> list[Record]:
     """Return where work came from lately and may come from now, most first: open stores outside paused zones."""
-    work = await con.fetch(_WORK, operator_id, now, now - LOOK_BACK, HALF_LIFE_S)
+    came = await con.fetch(_WORK, operator_id, now, now - LOOK_BACK)
+    work = [row for row in came if row["opening_hours"] is None or is_open(row, now)]
     pauses = await con.fetch(_PAUSED, operator_id, now)
     if not pauses or not work:
-        return list(work)
+        return work
     return [row for row, hits in zip(work, hit_by(pauses, work), strict=True) if not hits]
 
 
@@ -190,20 +191,19 @@ def _questions(whole: Question, work: Sequence[Record]) -> list[tuple[Question, 
     found = []
     for businesses, numbers in groups.items():
         theirs = [row for row in work if _concerns(row["business_id"], row["uses_shared_pool"], businesses)]
-        total = sum(row["weight"] for row in theirs)
-        if not total:
+        if not theirs:
             continue
-        shares: dict[Point, float] = {}
+        orders: dict[Point, int] = {}
         names: dict[Point, str] = {}
         for row in theirs:
             at = Point(row["p_lat"], row["p_lng"])
-            shares[at] = shares.get(at, 0.0) + row["weight"] / total
+            orders[at] = orders.get(at, 0) + row["orders"]
             names.setdefault(at, row["name"])
         question = msgspec.structs.replace(
             whole,
             drivers=tuple(whole.drivers[number] for number in numbers),
             jobs=tuple(job for job in whole.jobs if _concerns(job.business_id, job.uses_shared_pool, businesses)),
-            demand=tuple(shares.items()),
+            demand=tuple(expected(orders).items()),
         )
         found.append((question, names))
     return found

@@ -19,6 +19,7 @@ from onward.errors import Refused
 from onward.migrate import migrate
 from tenancy import service
 from tenancy.passwords import hash_password
+from tenancy.stores import create_store
 
 PASSWORD_BYTES: Final = 12
 SUBDOMAIN: Final = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
@@ -184,7 +185,7 @@ async def _create_business(
 
 
 async def _create_store(con: Connection, business_id: UUID, time_zone: str, new: NewStore) -> UUID:
-    return await service.create_store(
+    return await create_store(
         con,
         business_id=business_id,
         name=new.name,

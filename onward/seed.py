@@ -15,6 +15,7 @@ from onward.simulator.plan import CityPlan
 from storefront_api.catalog import service as catalog
 from tenancy import service as tenancy
 from tenancy.passwords import hash_password
+from tenancy.stores import create_store
 
 OPERATOR: Final = "City Couriers"
 FILE_MODE: Final = 0o600
@@ -82,7 +83,7 @@ async def seed_city(db: Database, plan: CityPlan, *, currency: str = "EUR") -> A
             )
             business_ids.append(business_id)
             stores = [
-                await tenancy.create_store(
+                await create_store(
                     con,
                     business_id=business_id,
                     name=store.name,

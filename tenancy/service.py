@@ -86,38 +86,6 @@ async def create_business(
     return business_id
 
 
-async def create_store(
-    con: Connection,
-    *,
-    business_id: UUID,
-    name: str,
-    address: str,
-    lat: float,
-    lng: float,
-    phone: str = "",
-    preparation_s: int = 600,
-    opening_hours: str = "24/7",
-    time_zone: str = "UTC",
-) -> UUID:
-    """Create a store of a business."""
-    store_id = new_id()
-    await con.execute(
-        """INSERT INTO stores (id, business_id, name, address, lat, lng, phone, preparation_s, opening_hours, time_zone)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
-        store_id,
-        business_id,
-        name,
-        address,
-        lat,
-        lng,
-        phone,
-        preparation_s,
-        opening_hours,
-        time_zone,
-    )
-    return store_id
-
-
 async def create_user(
     con: Connection,
     *,

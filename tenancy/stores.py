@@ -1,14 +1,56 @@
-"""A store closes for now and opens again, whatever its opening hours say."""
+"""Stores: made, open by their hours or not, and closed for now, whatever the hours say."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from opening_hours import OpeningHours
 
 from kernel.db import Connection, Record, one
 from kernel.events import EventType, event
-from kernel.ids import Kind, show
+from kernel.ids import Kind, new_id, show
 from kernel.outbox import emit
+
+
+async def create_store(
+    con: Connection,
+    *,
+    business_id: UUID,
+    name: str,
+    address: str,
+    lat: float,
+    lng: float,
+    phone: str = "",
+    preparation_s: int = 600,
+    opening_hours: str = "24/7",
+    time_zone: str = "UTC",
+) -> UUID:
+    """Create a store of a business."""
+    store_id = new_id()
+    await con.execute(
+        """INSERT INTO stores (id, business_id, name, address, lat, lng, phone, preparation_s, opening_hours, time_zone)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
+        store_id,
+        business_id,
+        name,
+        address,
+        lat,
+        lng,
+        phone,
+        preparation_s,
+        opening_hours,
+        time_zone,
+    )
+    return store_id
+
+
+def is_open(store: Record, now: datetime) -> bool:
+    """Say whether a store is open: not closed for now, and by its hours (OpenStreetMap syntax, its own time zone)."""
+    return store["closed_since"] is None and OpeningHours(store["opening_hours"]).is_open(
+        now.astimezone(ZoneInfo(store["time_zone"]))
+    )
 
 
 async def set_open(

@@ -6,7 +6,8 @@ a driver under way to a waiting place is lost to everybody else for as long.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,18 @@ SOON_S: Final = 1_500
 COMING_JOBS: Final = 10.0
 GAIN_MIN: Final = 0.5
 LEFT_MIN_S: Final = 600
+
+Place = TypeVar("Place")
+
+
+def expected(orders: Mapping[Place, int], stores: Iterable[Place] = ()) -> dict[Place, float]:
+    """Return each store's expected share of the coming orders, by how many it had; `stores` may have had none yet.
+
+    Each counts as if it had had one more: a store's orders of a day are few, and those of its last hour mostly chance.
+    """
+    counts = {store: orders.get(store, 0) + 1 for store in (*orders, *stores)}
+    total = sum(counts.values())
+    return {store: count / total for store, count in counts.items()}
 
 
 def advise(problem: Problem, busy: set[int]) -> tuple[Move, ...]:

@@ -17,6 +17,7 @@ from dispatch.engine.explain import explain
 from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
 from dispatch.engine.problem import Legs, Problem
+from dispatch.engine.reposition import expected
 from dispatch.engine.solve import solve
 from dispatch.whatif.asking import Asking
 from dispatch.whatif.given import Delivery, Rules, Shift, Trip, Way
@@ -38,6 +39,8 @@ class Day:
     rules: Rules
     starts_ms: int = 0
     solved: Callable[[Problem], Plan] = solve
+    stores: tuple[int, ...] = ()
+    """Places that are known to be stores before anything was ordered there."""
     told_s: dict[int, int] = field(default_factory=dict)
     """When its driver was told or accepted, by the delivery's number; as `picked_s`, `door_s` and `hand`."""
     picked_s: dict[int, int] = field(default_factory=dict)
@@ -58,8 +61,8 @@ class Day:
         self._picks: list[tuple[int, int, int, tuple[int, ...]]] = []
         self.left: dict[int, Delivery] = {}
         """What waits to be picked up, by number, in the order it became known."""
-        self._demand: dict[int, float] = {}
-        self._faded_s = 0
+        self._orders: dict[int, int] = {}
+        """How many came from each store so far."""
         self._due_s = -FOREVER
         """Before then, with no news, the engine would say the same as the last time."""
         self._moves_due_s = -FOREVER
@@ -91,12 +94,12 @@ class Day:
         first = min(self.deliveries[self._coming[-1]].known_s, *(shift.on_s for shift in self.shifts), FOREVER)
         known = [one.known_s for one in self.deliveries if one.known_s < FOREVER]
         last = max(first, *known, *(shift.off_s for shift in self.shifts))
-        now, self._faded_s = first, first - rules.epoch_s
+        now = first
         while now <= last:
             while self._coming and self.deliveries[self._coming[-1]].known_s <= now:
                 number = self._coming.pop()
                 one = self.left[number] = self.deliveries[number]
-                self._demand[one.pickup] = self._demand.get(one.pickup, 0.0) + 1
+                self._orders[one.pickup] = self._orders.get(one.pickup, 0) + 1
                 self._due_s = now
             for hand in hands:
                 self._world.settle(hand, now, doors_only=not rules.keeps)
@@ -108,7 +111,7 @@ class Day:
                     self._world.settle(hand, now)
             told((now - first) / max(1, last - first))
             now += rules.epoch_s
-            if not self.left and not rules.demand_half_life_s:
+            if not self.left and not rules.moves:
                 coming = self.deliveries[self._coming[-1]].known_s if self._coming else last + 1
                 now += max(0, -(-(coming - now) // rules.epoch_s)) * rules.epoch_s
         for hand in hands:
@@ -180,8 +183,8 @@ class Day:
         ]
         given = {job for hand in self._hands if rules.keeps for job in hand.jobs()} | self._asking.held()
         waiting = [number for number in self.left if number not in given and not self._asking.waits(number, now)]
-        advised = bool(rules.demand_half_life_s) and (not rules.keeps or now >= self._moves_due_s)
-        if not hands or not ((waiting and (now >= self._due_s or not rules.keeps)) or (advised and self._demand)):
+        advised = rules.moves and (not rules.keeps or now >= self._moves_due_s)
+        if not hands or not ((waiting and (now >= self._due_s or not rules.keeps)) or (advised and self._orders)):
             return
         bound = self._bound(hands, waiting, now)
         jobs = waiting + [job for hand in hands if hand.number in bound and rules.keeps for job in hand.jobs()]
@@ -225,13 +228,6 @@ class Day:
 
     def _problem(self, now: int, hands: list[Hand], jobs: list[int], bound: set[int]) -> Problem:
         rules, numbers = self.rules, {job: n for n, job in enumerate(jobs)}
-        demand: tuple[tuple[int, float], ...] = ()
-        if rules.demand_half_life_s:
-            total = sum(self._demand.values()) or 1.0
-            demand = tuple((place, count / total) for place, count in self._demand.items())
-            for place in self._demand:
-                self._demand[place] *= 0.5 ** ((now - self._faded_s) / rules.demand_half_life_s)
-            self._faded_s = now
         drivers = tuple(
             driver_of(self._world, hand, self.deliveries, now, rules, self._keeps(hand, bound, numbers))
             for hand in hands
@@ -250,7 +246,7 @@ class Day:
             dropoff_service_s=rules.dropoff_service_s,
             epoch_s=rules.epoch_s,
             lead_s=rules.lead_s,
-            demand=demand,
+            demand=tuple(expected(self._orders, self.stores).items()) if rules.moves else (),
         )
         return replace(problem, second_price=second_price(problem))
 

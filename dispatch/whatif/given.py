@@ -81,9 +81,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     `lead_s`: a driver hears of a trip so long before he must leave. `early_s`: he may be planned with so long before
     his shift, and `tells_end`: also his shift's end is known ahead. `keeps`: what he is on his way to fetch is promised
     to him; else it may change until he has it. `answer_s`: so long he thinks before he accepts.
-    `cooldown_s`: who misses offers is left in peace for so long. `demand_half_life_s`:
-    how fast past orders stop telling where idle drivers should wait, and `moves_every_s` how often one is told; 0: they
-    stay.
+    `cooldown_s`: who misses offers is left in peace for so long. `moves`: idle drivers are told where to wait, each
+    every `moves_every_s` at most.
     """
 
     epoch_s: int
@@ -93,7 +92,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     tells_end: bool = True
     answer_s: int = 0
     cooldown_s: int = DECLINE_COOLDOWN_S
-    demand_half_life_s: int = 0
+    moves: bool = False
     moves_every_s: int = 0
     pickup_service_s: int = 0
     dropoff_service_s: int = 0

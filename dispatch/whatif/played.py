@@ -8,7 +8,6 @@ from typing import Final
 from dispatch.decisions import OFFER_LEAD_S
 from dispatch.engine.legs import VEHICLES
 from dispatch.engine.problem import REACH_MAX_S, Legs
-from dispatch.moves import HALF_LIFE_S
 from dispatch.policy import Mode, Policy
 from dispatch.snapshot import LEAD_S
 from dispatch.whatif.day import FOREVER, Day
@@ -48,7 +47,7 @@ def play(day: PastDay, legs: Legs, places: dict[Point, int], told: Callable[[flo
             tells_end=False,
             answer_s=min(day.lived.answer_s, usual.offer_ttl_s),
             cooldown_s=usual.decline_cooldown_s,
-            demand_half_life_s=HALF_LIFE_S if usual.moves else 0,
+            moves=usual.moves,
             moves_every_s=usual.moves_every_s,
             pickup_service_s=day.lived.pickup_s,
             dropoff_service_s=day.lived.dropoff_s,

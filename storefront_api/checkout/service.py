@@ -18,7 +18,8 @@ from kernel.errors import Problem, invalid
 from kernel.ids import Kind, new_id, parse
 from storefront_api.orders.order import ORDER
 from storefront_api.orders.service import record
-from storefront_api.storefronts.service import is_open, stores
+from storefront_api.storefronts.service import stores
+from tenancy.stores import is_open
 
 DISTANCE_MAX_M: Final = 50_000
 PROMISE_BASE_S: Final = 900

@@ -9,6 +9,7 @@ from kernel.db import one
 from kernel.http import Ctx, Rate, Route
 from kernel.ids import Kind, show
 from storefront_api.storefronts import service
+from tenancy.stores import is_open
 
 
 class StorefrontPath(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ async def get_storefront(ctx: Ctx, path: StorefrontPath) -> StorefrontView:
                 row["lat"],
                 row["lng"],
                 row["opening_hours"],
-                service.is_open(row, now),
+                is_open(row, now),
             )
             for row in stores
         ],

@@ -1,12 +1,8 @@
-"""Finding a shop by its subdomain, and its stores with their opening hours."""
+"""Finding a shop by its subdomain, and its stores."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
-
-from opening_hours import OpeningHours
 
 from kernel.db import Connection, Database, Reason, Record
 from kernel.errors import Problem
@@ -26,10 +22,3 @@ async def resolve(db: Database, subdomain: str) -> tuple[UUID, UUID]:
 async def stores(con: Connection) -> list[Record]:
     """Return the stores of the transaction's business."""
     return await con.fetch("SELECT * FROM stores ORDER BY name, id")
-
-
-def is_open(store: Record, now: datetime) -> bool:
-    """Say whether a store is open: not closed for now, and by its hours (OpenStreetMap syntax, its own time zone)."""
-    return store["closed_since"] is None and OpeningHours(store["opening_hours"]).is_open(
-        now.astimezone(ZoneInfo(store["time_zone"]))
-    )

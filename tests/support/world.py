@@ -11,6 +11,7 @@ from uuid import UUID
 
 from kernel.db import Database, Reason
 from tenancy import service
+from tenancy.stores import create_store
 
 NO_PASSWORD = "no-password-in-tests"
 
@@ -69,7 +70,7 @@ async def make_world(db: Database, *, pool_drivers: int = 3) -> World:
             business_id = await service.create_business(
                 con, operator_id=operator_id, name=name, subdomain=subdomain, currency="EUR"
             )
-            store_id = await service.create_store(
+            store_id = await create_store(
                 con, business_id=business_id, name=f"{name} Kamppi", address="Yrjönkatu 1", lat=lat, lng=lng
             )
             owner = await service.create_user(

@@ -104,7 +104,7 @@ async def test_who_has_work_is_told_nothing_and_nobody_too_often(onward: Onward)
         assert len(await told(onward, world.pool[0])) == 1
 
 
-@pytest.mark.parametrize("why", ["closed", "paused"])
+@pytest.mark.parametrize("why", ["closed", "closed by its hours", "paused"])
 async def test_nobody_is_sent_where_nothing_goes_on(onward: Onward, why: str) -> None:
     """A store that closes, or whose zone is paused, ends what was suggested and is suggested no more."""
     world = onward.world
@@ -118,6 +118,9 @@ async def test_nobody_is_sent_where_nothing_goes_on(onward: Onward, why: str) ->
         if why == "closed":
             async with onward.installation.db.platform_tx(Reason.SEED) as con:
                 await con.execute("UPDATE stores SET closed_since = now() WHERE id = $1", rosso.store_id)
+        elif why == "closed by its hours":
+            async with onward.installation.db.platform_tx(Reason.SEED) as con:
+                await con.execute("UPDATE stores SET opening_hours = 'off' WHERE id = $1", rosso.store_id)
         else:
             ring = [
                 [rosso.lng + x, rosso.lat + y] for x, y in ((-1e-3, -1e-3), (1e-3, -1e-3), (1e-3, 1e-3), (-1e-3, -1e-3))
