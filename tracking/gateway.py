@@ -23,7 +23,7 @@ from tracking.doorkeeper import Doorkeeper
 from tracking.hub import Hub
 from tracking.incoming import PING, PONG, BadFrame, decode_frame, let_go
 from tracking.ingest import DRIVERS_KNOWN_MAX, Ingest, Overloaded, Source
-from tracking.outgoing import PING_FRAME, socket_frame
+from tracking.outgoing import HEARTBEAT_S, PING_FRAME, socket_frame
 from tracking.ports import Door, DriverDesk
 from tracking.push import DriverPush, read_notice
 from tracking.session import Budget, DriverSession
@@ -53,8 +53,6 @@ from tracking.wire import (
 )
 
 HELLO_TIMEOUT_S: Final = 10.0
-HEARTBEAT_S: Final = 20.0
-"""Who was not heard for so long is asked by a control frame, and is gone when he does not answer within as long."""
 PING_AFTER_S: Final = 60.0
 IDLE_MAX_S: Final = 300.0
 BUFFER_BYTES_MAX: Final = 1024 * 1024

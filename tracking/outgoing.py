@@ -15,6 +15,8 @@ import msgspec
 TEXT: Final = 0x81
 BINARY: Final = 0x82
 PING_FRAME: Final = b"\x89\x00"
+HEARTBEAT_S: Final = 20.0
+"""Who was not heard for so long is asked by a control frame, and is gone when he does not answer within as long."""
 _SHORT: Final = struct.Struct(">BB").pack
 _MEDIUM: Final = struct.Struct(">BBH").pack
 _LONG: Final = struct.Struct(">BBQ").pack

@@ -18,7 +18,7 @@ from kernel.redis import AWAY
 from tracking.doorkeeper import Doorkeeper
 from tracking.groups import Viewer
 from tracking.incoming import PING, PONG, BadFrame, decode_frame, let_go
-from tracking.outgoing import PING_FRAME, Frame, Wrapping
+from tracking.outgoing import HEARTBEAT_S, PING_FRAME, Frame, Wrapping
 from tracking.ports import Door
 from tracking.streams import Streams
 from tracking.wire import (
@@ -42,8 +42,6 @@ from tracking.wire import (
 )
 
 WATCH_TIMEOUT_S: Final = 10.0
-HEARTBEAT_S: Final = 20.0
-"""A viewer who said nothing for so long is asked by a control frame, and has as long to answer."""
 EVENT_STREAM_BEAT_S: Final = 15.0
 BUFFER_BYTES_MAX: Final = 64 * 1024
 """A viewer for whom more waits reads too slowly: he gets fewer and newer positions."""

@@ -6,7 +6,7 @@ a driver under way to a waiting place is lost to everybody else for as long.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import numpy as np
@@ -24,14 +24,13 @@ LEFT_MIN_S: Final = 600
 Place = TypeVar("Place")
 
 
-def expected(orders: Mapping[Place, int], stores: Iterable[Place] = ()) -> dict[Place, float]:
-    """Return each store's expected share of the coming orders, by how many it had; `stores` may have had none yet.
+def expected(orders: Mapping[Place, int]) -> dict[Place, float]:
+    """Return each store's expected share of the coming orders, by how many it had, if only none.
 
     Each counts as if it had had one more: a store's orders of a day are few, and those of its last hour mostly chance.
     """
-    counts = {store: orders.get(store, 0) + 1 for store in (*orders, *stores)}
-    total = sum(counts.values())
-    return {store: count / total for store, count in counts.items()}
+    total = sum(orders.values()) + len(orders)
+    return {store: (count + 1) / total for store, count in orders.items()}
 
 
 def advise(problem: Problem, busy: set[int]) -> tuple[Move, ...]:

@@ -61,7 +61,7 @@ class Day:
         self._picks: list[tuple[int, int, int, tuple[int, ...]]] = []
         self.left: dict[int, Delivery] = {}
         """What waits to be picked up, by number, in the order it became known."""
-        self._orders: dict[int, int] = {}
+        self._orders: dict[int, int] = dict.fromkeys(self.stores, 0)
         """How many came from each store so far."""
         self._due_s = -FOREVER
         """Before then, with no news, the engine would say the same as the last time."""
@@ -246,7 +246,7 @@ class Day:
             dropoff_service_s=rules.dropoff_service_s,
             epoch_s=rules.epoch_s,
             lead_s=rules.lead_s,
-            demand=tuple(expected(self._orders, self.stores).items()) if rules.moves else (),
+            demand=tuple(expected(self._orders).items()) if rules.moves else (),
         )
         return replace(problem, second_price=second_price(problem))
 

@@ -265,7 +265,7 @@ def test_work_is_expected_where_it_came_from_and_at_stores_that_had_none_yet() -
     """Each store counts one order more than it had; shares add up to one."""
     assert expected({}) == {}
     assert expected({7: 3}) == {7: 1.0}
-    assert expected({7: 3, 8: 1}, stores=(8, 9, 10)) == {7: 0.5, 8: 0.25, 9: 0.125, 10: 0.125}
+    assert expected({7: 3, 8: 1, 9: 0, 10: 0}) == {7: 0.5, 8: 0.25, 9: 0.125, 10: 0.125}
 
 
 def test_a_big_market_is_matched_by_the_nearest() -> None:
