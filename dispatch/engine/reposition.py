@@ -25,7 +25,7 @@ Place = TypeVar("Place")
 
 
 def expected(orders: Mapping[Place, int]) -> dict[Place, float]:
-    """Return each store's expected share of the coming orders, by how many it had, if only none.
+    """Return each store's expected share of the coming orders, by how many it had; all that are known, also with none.
 
     Each counts as if it had had one more: a store's orders of a day are few, and those of its last hour mostly chance.
     """
