@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from dispatch.engine.legs import PlaneLegs
-from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Problem, Stop
+from dispatch.engine.problem import NOWHERE, Driver, Job, JobWeights, Legs, Problem, Stop
 
 SHOP, OTHER = UUID(int=1), UUID(int=2)
 PLACES = 14
@@ -32,9 +32,9 @@ def job(number: int, pickup: int = 1, dropoff: int = 2, **more: object) -> Job:
     return msgspec.structs.replace(plain, **more)
 
 
-def problem(drivers: list[Driver], jobs: list[Job], legs: object = None, **more: object) -> Problem:
+def problem(drivers: list[Driver], jobs: list[Job], legs: Legs | None = None, **more: object) -> Problem:
     """What the engine is asked."""
-    plain = Problem(0, tuple(drivers), tuple(jobs), legs or town())  # type: ignore[arg-type]
+    plain = Problem(0, tuple(drivers), tuple(jobs), legs or town())
     return msgspec.structs.replace(plain, **more)
 
 

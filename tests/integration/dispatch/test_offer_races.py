@@ -22,7 +22,7 @@ from tests.support.world import World
 INTERLEAVINGS = 1_000
 SEED = 11
 CRASHES = 0.25
-CLOSINGS = 600
+CLOSINGS = 40
 CRASH_WITHIN_S = 0.006
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(seconds=31)

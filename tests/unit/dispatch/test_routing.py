@@ -19,15 +19,10 @@ from dispatch.routing.solve import solve
 from dispatch.routing.verify import verify
 from dispatch.routing_process import why_left
 from dispatch.unassigned import OpenCode
+from tests.support.problems import OTHER, SHOP, line
 
-SHOP, OTHER = UUID(int=1), UUID(int=2)
 HOUR_S = 3_600
 LIMIT_S = 0.05
-
-
-def line(*meters: float) -> PlaneLegs:
-    """Places on a line, one metre a second."""
-    return PlaneLegs(np.array([[at, 0.0] for at in meters]), 1.0)
 
 
 def hands(number: int, *, off_s: int = 8 * HOUR_S, start: int = NOWHERE, **more: object) -> Shift:
