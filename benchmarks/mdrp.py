@@ -156,6 +156,7 @@ class Day:
             solved=self._solve,
             stores=tuple(restaurant.values()),
         )
+        self.told: dict[int, int] = {}
         self.picked: dict[int, int] = {}
         self.dropped: dict[int, int] = {}
         self.by: dict[int, int] = {}
@@ -170,6 +171,7 @@ class Day:
             self.trips.append((trip.told_s // MINUTE, picked, trip.shift, trip.jobs))
             for job, door_s in zip(trip.jobs, trip.doors_s, strict=True):
                 self.picked[job], self.dropped[job], self.by[job] = picked, door_s // MINUTE, trip.shift
+                self.told[job] = self._day.told_s[job] // MINUTE
         self.departures = [
             (way.shift, way.at_s // MINUTE, self.labels[way.start], self.labels[way.end]) for way in self._day.ways
         ]
@@ -203,6 +205,8 @@ def check(day: Day) -> list[str]:
                 faults.append(f"courier {courier.id} brings an order twice")
             if pickup < max(order.placed for order in orders):
                 faults.append(f"courier {courier.id} picks up an order that was not placed yet")
+            if pickup < max(day.told[job] for job in jobs):
+                faults.append(f"courier {courier.id} picks up an order that was not his yet")
             if pickup > courier.off:
                 faults.append(f"courier {courier.id} picks up after his shift")
             earliest = max(

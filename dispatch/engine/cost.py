@@ -61,7 +61,7 @@ class Pricer:
         self.bundles = bundles
         drivers, jobs = problem.drivers, problem.jobs
         self.place = np.array([driver.place for driver in drivers], np.int64)
-        self.free_s = np.array([max(0, driver.free_s) for driver in drivers], np.int64)
+        self.free_s = np.array([problem.begins_s(driver) for driver in drivers], np.int64)
         self.off_s = np.array([driver.off_s for driver in drivers], np.int64)
         self.vehicle = np.array([driver.vehicle for driver in drivers], np.int64)
         self.heading_to = np.array([driver.heading_to for driver in drivers], np.int64)

@@ -89,10 +89,10 @@ class Stop(msgspec.Struct, frozen=True):
 class Driver(msgspec.Struct, frozen=True):
     """Somebody who can take work: where and when he is free, until when he may pick up, and whose he is.
 
-    `heading_to` is the pickup place he is bound for already (or `NOWHERE`): he is not diverted, but what he picks up
-    there may change, except `keeps`, the jobs he was promised (numbers in the problem). `route` are stops that he has
-    still to serve from `here` on, if more may be taken in between. `kept_for_route`: at `off_s` a route that was
-    planned ahead begins, not his rest.
+    `heading_to` is the pickup place he is bound for already (or `NOWHERE`), where he has been since `free_s` when that
+    is past: he is not diverted, but what he picks up there may change, except `keeps`, the jobs he was promised
+    (numbers in the problem). `route` are stops that he has still to serve from `here` on, if more may be taken in
+    between. `kept_for_route`: at `off_s` a route that was planned ahead begins, not his rest.
     """
 
     id: UUID
@@ -180,6 +180,13 @@ class Problem(msgspec.Struct, frozen=True):
     def usual_vehicle(self) -> Ints:
         """Return the vehicle (1,) by which ways are judged before it is known who goes."""
         return np.array([self.drivers[0].vehicle if self.drivers else 0], np.int64)
+
+    def begins_s(self, driver: Driver) -> int:
+        """Return from when on a driver can go: not in the past.
+
+        Who waits at the store he is bound for has used his waiting for what comes before the moment of pickup.
+        """
+        return max(driver.free_s, 0 if driver.heading_to == NOWHERE else -self.half_services()[0])
 
     def half_services(self) -> tuple[int, int]:
         """Return the seconds before (and after) the moment of a pickup and of a drop-off."""

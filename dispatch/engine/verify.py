@@ -155,7 +155,8 @@ class _Look:
 
     def _price(self, route: Route) -> tuple[int, int]:
         problem, weights, driver = self._problem, self._problem.weights, self._problem.drivers[route.driver]
-        place, now, cost, start_by_s = driver.place, max(0, driver.free_s), 0, None
+        waited_s = min(max(0, -driver.free_s), 0 if driver.heading_to == NOWHERE else self._half_pickup)
+        place, now, cost, start_by_s = driver.place, max(0, driver.free_s) - waited_s, 0, None
         for trip in route.trips:
             if trip.amid is not None:
                 cost, start_by_s, now, place = self._price_on_the_way(driver, trip)

@@ -130,7 +130,8 @@ class Day:
             else:
                 self.door_s[job] = visit.moment_s
         if jobs and visit.stops[0].pickup:
-            self._picks.append((hand.number, min(self.told_s[job] for job in jobs), visit.moment_s, jobs))
+            told_s = min(hand.told_s, *(self.told_s[job] for job in jobs))
+            self._picks.append((hand.number, told_s, visit.moment_s, jobs))
 
     def _hear(self, now: int) -> None:
         """Let drivers answer who were asked."""
@@ -259,7 +260,7 @@ class Day:
         self, now: int, hands: list[Hand], jobs: list[int], bound: set[int], problem: Problem, plan: Plan
     ) -> None:
         if not self.rules.keeps:
-            self._change_errands(hands, jobs, bound, plan)
+            self._change_errands(now, hands, jobs, bound, plan)
         several = {n for n, job in enumerate(jobs) if self.deliveries[job].asks > 1}
         explained = explain(problem, plan) if several else []
         for route in plan.routes:
@@ -304,7 +305,7 @@ class Day:
             return his[:before_pickup] + pickups + his[before_pickup:before_door] + doors + his[before_door:]
         return [stop for stop in his if stop.job not in taken] + pickups + doors
 
-    def _change_errands(self, hands: list[Hand], jobs: list[int], bound: set[int], plan: Plan) -> None:
+    def _change_errands(self, now: int, hands: list[Hand], jobs: list[int], bound: set[int], plan: Plan) -> None:
         """Let those who fetch something fetch what the plan says now, and go on to where they are going."""
         taken = {
             hands[route.driver].number: [jobs[job] for job in route.trips[0].jobs]
@@ -317,7 +318,8 @@ class Day:
             first = next(n for n, stop in enumerate(hand.stops) if stop.pickup)
             place, mine = hand.stops[first].place, taken.get(hand.number, [])
             for job in mine:
-                self.told_s[job] = hand.told_s
+                self.told_s[job] = self.told_s[job] if job in hand.jobs() else now
+            hand.changed_s = now
             pickups = [Stop(place, job, pickup=True) for job in mine] or [Stop(place, None, pickup=True)]
             doors = [Stop(self.deliveries[job].dropoff, job, pickup=False) for job in mine]
             hand.stops[first:] = pickups + doors

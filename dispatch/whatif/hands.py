@@ -43,6 +43,8 @@ class Hand:
     asked: bool = False
     jobs_done: int = 0
     told_s: int = 0
+    changed_s: int = 0
+    """When what he is to fetch was last looked at again: he does not have it before."""
     moved_s: int = -(10**9)
     missed_s: list[int] = field(default_factory=list)
     """When he let offers pass, since he last answered one."""
@@ -154,6 +156,8 @@ class World:
             stops = hand.stops[number : number + together]
             arrive_s = leave_s + self.way_s(hand, place, first.place)
             moment_s, half_s = self._moment(stops, arrive_s, now)
+            if first.pickup:
+                moment_s = max(moment_s, hand.changed_s)
             yield Visit(stops, first.place, leave_s, arrive_s, moment_s, moment_s + half_s)
             place, leave_s, number = first.place, moment_s + half_s, number + together
 

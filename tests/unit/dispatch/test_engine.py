@@ -226,6 +226,23 @@ def test_a_driver_on_his_way_is_not_diverted_but_may_take_more_at_the_same_store
     assert not eligible(problem([bound, driver(1)], [job(0), job(1)]))[1, 0]
 
 
+def test_who_waits_at_the_store_picks_up_when_it_is_ready() -> None:
+    """What comes before the moment of pickup is done by then: two minutes' service, half of it before."""
+    ready = job(0, 1, 2, ready_s=30)
+
+    def start(**him: object) -> int | None:
+        question = problem([driver(0, 1, **him)], [ready])
+        plan = solve(question)
+        assert verify(question, plan) == []
+        return plan.routes[0].start_by_s if plan.routes else None
+
+    assert start(free_s=-300, heading_to=1, off_s=30) == -30
+    assert start(free_s=-20, heading_to=1, off_s=40) == -20
+    assert start(free_s=-20, heading_to=1, off_s=39) is None
+    assert start(free_s=-300, off_s=60) == 0  # nobody knew that he would be wanted there
+    assert start(free_s=-300, off_s=59) is None
+
+
 def test_a_decision_names_the_chosen_the_runners_up_and_their_terms() -> None:
     """The board can say why."""
     question = problem([driver(n, n, jobs_done=n) for n in range(3)], [job(0, 0, 5)], line(0, 60, 120, 1, 2, 900))

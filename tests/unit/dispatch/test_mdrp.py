@@ -53,6 +53,19 @@ def test_a_day_is_played_by_the_rules_the_same_each_time_and_written_down(tmp_pa
     assert mdrp.summary([first])["instances"] == 1
 
 
+def test_on_a_busy_day_too_nobody_has_an_order_before_it_is_his(tmp_path: Path) -> None:
+    """What somebody fetches may change while he waits for it; what was somebody else's until now he has now at best."""
+    day = mdrp.Day(mdrp.load(make_day(tmp_path / "1day", orders=90, couriers=10, seed=1)))
+    day.play()
+    assert mdrp.check(day) == []
+    assert len(day.dropped) > 80
+    job = day.trips[0][3][0]
+    day.told[job] = day.picked[job] + 1
+    assert mdrp.check(day) == [
+        f"courier {day.instance.couriers[day.by[job]].id} picks up an order that was not his yet"
+    ]
+
+
 @pytest.mark.parametrize(
     ("at", "moved", "said"), [(1, -60, "too early"), (1, 10_000, "after his shift"), (3, (0,), "twice")]
 )
