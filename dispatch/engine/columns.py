@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from dispatch.engine.cost import Priced, Pricer
 from dispatch.engine.problem import NEVER, NOWHERE, Ints, Limits
@@ -78,11 +79,10 @@ class Market:
     def _conflict(self) -> NDArray[np.bool_]:
         """Which two bundles share a job (bundles, bundles)."""
         bundles = self.pricer.bundles
-        has = np.zeros((len(bundles), len(self.pricer.ready_s)), np.float32)
-        for k in range(bundles.jobs.shape[1]):
-            here = np.flatnonzero(bundles.jobs[:, k] >= 0)
-            has[here, bundles.jobs[here, k]] = 1
-        return np.asarray((has @ has.T) > 0)
+        bundle, position = np.nonzero(bundles.jobs >= 0)
+        job = bundles.jobs[bundle, position]
+        has = csr_array((np.ones(len(job), bool), (bundle, job)), shape=(len(bundles), len(self.pricer.ready_s)))
+        return np.asarray((has @ has.T).toarray())
 
     def start(self) -> Columns:
         """Return the cheapest columns of each bundle, and all of drivers who are bound for a store."""

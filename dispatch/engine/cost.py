@@ -169,7 +169,8 @@ class Pricer:
         start_by_s = np.zeros(len(driver), np.int64)
         for position, bundle in enumerate(bundles):
             here = bundle >= 0
-            trip = self._trip(driver[here], bundle[here], place[here], at_s[here])
+            way = self.problem.legs.seconds(place[here], self.bundles.pickup[bundle[here]], self.vehicle[driver[here]])
+            trip = self._trip(driver[here], bundle[here], way, at_s[here])
             for name, cost in trip.terms.items():
                 terms[name][here] += cost
             jobs = self.bundles.jobs[bundle[here]]
@@ -184,24 +185,23 @@ class Pricer:
             place[here], at_s[here] = trip.end_place, trip.end_s
         return Priced(terms, start_by_s, at_s, place, feasible.astype(np.int64))
 
-    def _trip(self, driver: Ints, bundle: Ints, place: Ints, at_s: Ints) -> Priced:
-        """Price bundles from a place and time on; all arguments broadcast to one shape."""
+    def _trip(self, driver: Ints, bundle: Ints, way: Ints, at_s: Ints) -> Priced:
+        """Price bundles from a time on, with the way to their store; all arguments broadcast to one shape."""
         half_pickup, _ = self.problem.half_services()
         weights, vehicle = self.problem.weights, self.vehicle[driver]
-        way = self.problem.legs.seconds(place, self.bundles.pickup[bundle], vehicle)
         picked = np.maximum(at_s + way + half_pickup, self.bundles.ready_s[bundle])
         start = picked - half_pickup - way
         left = np.maximum(picked + self.to_then_s[vehicle, bundle], self.bundles.then_ready_s[bundle])
-        after = self.door_after_s[vehicle, bundle]
         delay, late = np.zeros_like(picked), np.zeros_like(picked)
         for k in range(self.bundles.jobs.shape[1]):
-            job = self.bundles.jobs[bundle, k]
-            if not (job >= 0).any():
-                break
-            door = left + after[..., k]
-            delay += np.where(job >= 0, self.delay_weight[job] * np.maximum(0, door - self.floor_s[job]), 0)
-            late += np.where(job >= 0, self.lateness_weight[job] * np.maximum(0, door - self.promised_s[job]), 0)
-        end = left + after[..., -1]
+            here = np.flatnonzero(self.bundles.jobs[bundle.ravel(), k] >= 0)
+            one = bundle[..., here]
+            job = self.bundles.jobs[one, k]
+            who = vehicle if vehicle.shape[-1] == 1 else vehicle[..., here]
+            door = left[..., here] + self.door_after_s[who, one, k]
+            delay[..., here] += self.delay_weight[job] * np.maximum(0, door - self.floor_s[job])
+            late[..., here] += self.lateness_weight[job] * np.maximum(0, door - self.promised_s[job])
+        end = left + self.door_after_s[vehicle, bundle, -1]
         busy = np.maximum(0, np.minimum(end, np.maximum(self.off_s[driver], start)) - start)
         terms = {
             "delay": delay,
@@ -235,7 +235,9 @@ class Pricer:
     def all_trips(self, driver: Ints, place: Ints, at_s: Ints) -> Ints:
         """Return the price of every bundle from each place and time on (starts, bundles); `NEVER` where it can't be."""
         bundles = np.arange(len(self.bundles))[None, :]
-        trip = self._trip(driver[:, None], bundles, place[:, None], at_s[:, None])
+        stores, store = np.unique(self.bundles.pickup, return_inverse=True)
+        way = self.problem.legs.seconds(place[:, None], stores[None, :], self.vehicle[driver][:, None])[:, store]
+        trip = self._trip(driver[:, None], bundles, way, at_s[:, None])
         price = trip.total + self.share[driver][:, None] * self.bundles.size
         if self.dedicated is not None:
             for k in range(self.bundles.jobs.shape[1]):

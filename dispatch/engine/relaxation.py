@@ -92,12 +92,14 @@ class Relaxation:
         least.values.extend([1.0] * len(numbers))
         if not self._solver.update(update):
             raise SolverFailed("GLOP takes no new bounds")
+        self._parameters.glop.use_dual_simplex = True  # what stood is still priced right, and only breaks the bounds
 
     def solve(self) -> Relaxed:
         """Return the optimum; raises `SolverFailed`."""
         from ortools.math_opt.callback_pb2 import CallbackRegistrationProto
 
         found: Any = self._solver.solve(self._parameters, self._wanted, None, CallbackRegistrationProto(), None, None)
+        self._parameters.glop.use_dual_simplex = False
         if not found.solutions or not found.solutions[0].HasField("dual_solution"):
             raise SolverFailed(f"GLOP ended with {found.termination.detail or found.termination.reason}")
         primal, dual = found.solutions[0].primal_solution, found.solutions[0].dual_solution

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from dispatch.engine.plan import Move
-from dispatch.engine.problem import NOWHERE, Problem
+from dispatch.engine.problem import NOWHERE, Ints, Problem
 
 MOVE_MAX_S: Final = 480
 WAY_MAX_S: Final = 1_800
@@ -52,18 +52,28 @@ def advise(problem: Problem, busy: set[int]) -> tuple[Move, ...]:
         problem.legs.seconds(here[:, None], places[None, :], vehicle[:, None]) + free_s[:, None], WAY_MAX_S
     )
     between = problem.legs.seconds(places[:, None], places[None, :], problem.usual_vehicle())
+    nearest, first_s, second_s = _two_nearest(way)
     moves: list[Move] = []
     for position in idle:
-        others = np.min(np.delete(way, position, axis=0), axis=0, initial=WAY_MAX_S)
+        others = np.where(nearest == position, second_s, first_s)
         near = np.flatnonzero((way[position] <= MOVE_MAX_S) & (way[position] > 0))
         if not len(near):
             continue
         now = float((share * np.minimum(others, way[position])).sum())
-        then = np.minimum(others, between[near]) @ share
+        then = (np.minimum(others, between[near]) * share).sum(axis=1)
         best = int(then.argmin())
         saves = now - float(then[best])
         if saves > GAIN_MIN * (int(way[position, near[best]]) + 60):
             target = int(near[best])
             moves.append(Move(around[position], int(places[target]), round(saves)))
             way[position] = np.minimum(between[target], WAY_MAX_S)
+            nearest, first_s, second_s = _two_nearest(way)
     return tuple(moves)
+
+
+def _two_nearest(way: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return who is nearest to each place, and how far he and the next one are; `way` (drivers, places) in seconds."""
+    nearest, places = way.argmin(axis=0), np.arange(way.shape[1])
+    rest = way.copy()
+    rest[nearest, places] = WAY_MAX_S
+    return nearest, way[nearest, places], rest.min(axis=0)
