@@ -49,7 +49,7 @@ SELECT d.id, d.operator_id, d.business_id, d.store_id, d.version, d.ready_at, d.
        d.uses_shared_pool, d.created_at, d.driver_pay_minor, d.tip_minor, d.currency, d.distance_m, d.unassigned_reason,
        d.driver_id, d.pinned_driver_id, d.kept_from, d.needs, d.size, d.pickup_until, d.dropoff_from,
        b.name AS business_name,
-       p.lat AS p_lat, p.lng AS p_lng, p.name AS p_name, p.address AS p_address,
+       p.lat AS p_lat, p.lng AS p_lng, p.name AS p_name, p.address AS p_address, p.arrived_at AS p_arrived_at,
        q.lat AS q_lat, q.lng AS q_lng, q.address AS q_address,
        ARRAY(SELECT o.driver_id FROM offer_deliveries od JOIN offers o ON o.id = od.offer_id
              WHERE od.delivery_id = d.id AND o.status IN ('declined', 'expired')
@@ -203,8 +203,11 @@ async def _question(
     oldest_ms = to_ms(now) - STALE_AFTER_MS
     fresh = [row for row in wanted if row["id"] in seen and seen[row["id"]].t_ms >= oldest_ms]
     bound: dict[UUID, list[UUID]] = {}
+    waits_s: dict[UUID, int] = {}
     for row in kept:
         bound.setdefault(row["driver_id"], []).append(row["id"])
+        if row["p_arrived_at"] is not None:
+            waits_s[row["driver_id"]] = max(waits_s.get(row["driver_id"], 0), -_seconds_to(row["p_arrived_at"], now))
     limits = policies.operator.vehicles
     left_out = {
         Exclusion.BUSY.value: len(asked),
@@ -228,6 +231,7 @@ async def _question(
                 route=() if row["id"] in bound else tuple(_stop(stop, model, now) for stop in row["route"]),
                 takes_on_the_way=all(policies.of(UUID(stop["business_id"])).several_stores for stop in row["route"]),
                 keeps=tuple(bound.get(row["id"], ())),
+                waits_s=waits_s.get(row["id"], 0),
             )
             for row in fresh
         ),

@@ -62,6 +62,8 @@ class LiveDriver(msgspec.Struct, frozen=True):
     """Whether everybody on his route allows that he picks up elsewhere before he is at their doors."""
     keeps: tuple[UUID, ...] = ()
     """Deliveries he is on his way to pick up, all at one store: more may join them there."""
+    waits_s: int = 0
+    """How long he has been at that store."""
     off_in_s: int | None = None
     """When he has to leave for a route that was planned ahead: he picks up nothing else from then on."""
 
@@ -216,7 +218,7 @@ def problem_of(question: Question, travel: TravelTimes) -> Problem:
             Driver(
                 id=driver.id,
                 place=way[-1],
-                free_s=free_s,
+                free_s=free_s - driver.waits_s,
                 off_s=OFF_NEVER_S if driver.off_in_s is None else driver.off_in_s,
                 kept_for_route=driver.off_in_s is not None,
                 vehicle=vehicle,

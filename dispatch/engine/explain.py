@@ -95,5 +95,5 @@ def _cheapest(
     for n, driver, to_pickup_s in zip(best.tolist(), drivers[best].tolist(), way.tolist(), strict=True):
         terms = Terms(**{name: int(priced.terms[name][n]) for name in TERMS})
         who = pricer.problem.drivers[driver]
-        found.append(Candidate(who.id, terms.total, to_pickup_s, terms, who.free_s, driver in busy))
+        found.append(Candidate(who.id, terms.total, to_pickup_s, terms, max(0, who.free_s), driver in busy))
     return tuple(found)

@@ -41,3 +41,13 @@ def test_a_pickup_after_its_window_is_late_at_the_door() -> None:
     assert problem.jobs[0].promised_s == 600 + direct_s()
     assert problem_of(asked(pickup_until_in_s=9_000), CrowFlies()).jobs[0].promised_s == 3_600
     assert problem_of(asked(), CrowFlies()).jobs[0].ready_s == 0
+
+
+def test_who_waits_at_the_store_has_it_when_it_is_ready() -> None:
+    """Not a half service after he is asked for more: that he has behind him."""
+    question = asked(ready_in_s=10)
+    him = msgspec.structs.replace(question.drivers[0], keeps=(UUID(int=1),))
+    both = (him, msgspec.structs.replace(him, waits_s=300))
+    plans = [solve(problem_of(msgspec.structs.replace(question, drivers=(one,)), CrowFlies())) for one in both]
+    starts = [plan.routes[0].start_by_s for plan in plans]
+    assert starts == [0, 10 - STOP_SERVICE_S // 2]
