@@ -34,6 +34,9 @@ MINUTE: Final = 60
 EARLY_S: Final = 40 * MINUTE
 """A courier counts so long before his shift: about as far as two trips one after the other reach."""
 
+AHEAD_S: Final = 30 * MINUTE
+"""An order is planned with from so long before it is ready on, as the server does with a shorter time."""
+
 
 @dataclass
 class Order:
@@ -133,7 +136,7 @@ class Day:
                     pickup=restaurant[o.restaurant],
                     dropoff=first_door + o.number,
                     placed_s=o.placed * MINUTE,
-                    known_s=o.placed * MINUTE,
+                    known_s=max(o.placed * MINUTE, o.ready * MINUTE - AHEAD_S),
                     ready_s=o.ready * MINUTE,
                     promised_s=(o.placed + instance.max_click_to_door) * MINUTE,
                 )
