@@ -188,7 +188,8 @@ class Pricer:
     def _trip(self, driver: Ints, bundle: Ints, way: Ints, at_s: Ints) -> Priced:
         """Price bundles from a time on, with the way to their store; all arguments broadcast to one shape."""
         half_pickup, _ = self.problem.half_services()
-        weights, vehicle = self.problem.weights, self.vehicle[driver]
+        weights = self.problem.weights
+        vehicle = self.vehicle[driver] if len(self.vehicles) > 1 else self.vehicles
         picked = np.maximum(at_s + way + half_pickup, self.bundles.ready_s[bundle])
         start = picked - half_pickup - way
         left = np.maximum(picked + self.to_then_s[vehicle, bundle], self.bundles.then_ready_s[bundle])
@@ -198,9 +199,9 @@ class Pricer:
             one = bundle[..., here]
             job = self.bundles.jobs[one, k]
             who = vehicle if vehicle.shape[-1] == 1 else vehicle[..., here]
-            door = left[..., here] + self.door_after_s[who, one, k]
-            delay[..., here] += self.delay_weight[job] * np.maximum(0, door - self.floor_s[job])
-            late[..., here] += self.lateness_weight[job] * np.maximum(0, door - self.promised_s[job])
+            after, at = self.door_after_s[who, one, k], left if len(here) == left.shape[-1] else left[..., here]
+            delay[..., here] += self.delay_weight[job] * np.maximum(0, at + (after - self.floor_s[job]))
+            late[..., here] += self.lateness_weight[job] * np.maximum(0, at + (after - self.promised_s[job]))
         end = left + self.door_after_s[vehicle, bundle, -1]
         busy = np.maximum(0, np.minimum(end, np.maximum(self.off_s[driver], start)) - start)
         terms = {
