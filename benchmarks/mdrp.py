@@ -35,7 +35,7 @@ EARLY_S: Final = 40 * MINUTE
 """A courier counts so long before his shift: about as far as two trips one after the other reach."""
 
 AHEAD_S: Final = 30 * MINUTE
-"""An order is planned with from so long before it is ready on, as the server does with a shorter time."""
+"""An order is planned from so long before it is ready; the server, which is asked each second, does with half of it."""
 
 
 @dataclass
