@@ -38,6 +38,8 @@ DENSE_MAX: Final = 250_000
 ROUTED_MAX: Final = 20_000
 """Up to so many pairs the peers that route are asked too."""
 PEER_CPU_S: Final = 1.0
+REPEATS: Final = 3
+"""The engine is asked so many times, and the least CPU counts: other work on the machine only adds."""
 SHOP: Final = UUID(int=1)
 
 
@@ -93,8 +95,12 @@ def measure(
     for seed in range(seeds):
         problem = city(open_jobs, drivers, seed, several_stores=several_stores)
         greedy, greedy_ms = _timed(next, make_plans(problem, Limits()))
-        with spent_by_phase() as phase_ms:
-            plan, engine_ms = _timed(solve, problem)
+        asked = []
+        for _ in range(REPEATS):
+            with spent_by_phase() as phase_ms:
+                plan, engine_ms = _timed(solve, problem)
+            asked.append((engine_ms, phase_ms))
+        engine_ms, phase_ms = min(asked, key=lambda one: one[0])
         phases.append({**phase_ms, "other": engine_ms - sum(phase_ms.values())})
         if open_jobs * drivers <= DENSE_MAX:
             rounds, rounds_ms = _timed(hungarian_rounds, problem)

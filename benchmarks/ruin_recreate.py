@@ -14,8 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.tours import NOTHING, Tour, Tours
-from dispatch.engine.problem import NEVER
+from benchmarks.tours import NEVER, NOTHING, Tour, Tours
 
 TAKEN_OUT_MAX: Final = 12
 STRING_MAX: Final = 3

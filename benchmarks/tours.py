@@ -13,12 +13,14 @@ import numpy as np
 from dispatch.engine.bundles import Bundles
 from dispatch.engine.cost import Pricer
 from dispatch.engine.plan import Plan
-from dispatch.engine.problem import NEVER, NOWHERE, REACH_MAX_S, Problem
+from dispatch.engine.problem import NOWHERE, REACH_MAX_S, Problem
 
 Tour = tuple[int, ...]
 """One driver's stops: the number of a job for its pickup, `~number` for its door."""
 
 NOTHING: Final[Tour] = ()
+NEVER: Final = 2**60
+"""The price of what can't be."""
 
 
 class Tours:

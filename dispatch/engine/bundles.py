@@ -137,12 +137,12 @@ def _across_stores(problem: Problem) -> list[tuple[tuple[int, int], int]]:
     order = np.lexsort((then, other, one, delay))
     order = order[delay[order] <= DELAY_MAX_S + DELAY_PER_PRICE_S * problem.second_price]
     kept: dict[frozenset[int], tuple[tuple[int, int], int]] = {}
-    count = np.zeros(len(jobs), np.int64)
-    for n in order.tolist():
-        a, b = int(one[n]), int(other[n])
-        if frozenset((a, b)) not in kept and max(count[a], count[b]) < PARTNERS_MAX:
-            kept[frozenset((a, b))] = ((mixed[a], mixed[b]), int(then[n]))
-            count[[a, b]] += 1
+    count = [0] * len(jobs)
+    for a, b, place in zip(one[order].tolist(), other[order].tolist(), then[order].tolist(), strict=True):
+        if count[a] < PARTNERS_MAX and count[b] < PARTNERS_MAX and frozenset((a, b)) not in kept:
+            kept[frozenset((a, b))] = ((mixed[a], mixed[b]), place)
+            count[a] += 1
+            count[b] += 1
     return list(kept.values())
 
 

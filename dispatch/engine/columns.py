@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from dispatch.engine.cost import Priced, Pricer
-from dispatch.engine.problem import NEVER, NOWHERE, Ints, Limits
+from dispatch.engine.problem import NOWHERE, Ints, Limits
 
 KEEP_MIN: Final = 4
 """Drivers that each bundle keeps at first, however little work is allowed."""
@@ -43,7 +43,7 @@ class Market:
         self._after_each = max(4, limits.columns_max // (16 * max(1, len(pricer.place))))
         self._key: Ints = np.zeros(0, np.int64)
         self._after_number = np.full((len(pricer.place), len(bundles)), -1, np.int64)
-        self._after_price: Ints = np.zeros((0, len(bundles)), np.int64)
+        self._after_price: NDArray[np.float64] = np.zeros((0, len(bundles)))
 
     @cached_property
     def _allowed(self) -> NDArray[np.bool_]:
@@ -63,16 +63,16 @@ class Market:
         return allowed
 
     @cached_property
-    def _firsts(self) -> Ints:
-        """The price of every bundle as each driver's first (drivers, bundles)."""
+    def _firsts(self) -> NDArray[np.float64]:
+        """The price of every bundle as each driver's first (drivers, bundles); infinite where it can't be."""
         pricer = self.pricer
         price = pricer.all_trips(np.arange(len(pricer.place)), pricer.place, pricer.free_s)
-        price[~self._allowed] = NEVER
+        price[~self._allowed] = np.inf
         bound = pricer.heading_to != NOWHERE
-        price[bound[:, None] & (pricer.heading_to[:, None] != pricer.bundles.pickup)] = NEVER
+        price[bound[:, None] & (pricer.heading_to[:, None] != pricer.bundles.pickup)] = np.inf
         for d, driver in enumerate(pricer.problem.drivers):
             for job in driver.keeps:
-                price[d, ~(pricer.bundles.jobs == job).any(axis=1)] = NEVER
+                price[d, ~(pricer.bundles.jobs == job).any(axis=1)] = np.inf
         return price
 
     @cached_property
@@ -85,10 +85,16 @@ class Market:
         return np.asarray((has @ has.T).toarray())
 
     def start(self) -> Columns:
-        """Return the cheapest columns of each bundle, and all of drivers who are bound for a store."""
-        nothing = np.zeros(len(self.pricer.place)), np.zeros(len(self.pricer.ready_s))
-        bound = np.nonzero((self._firsts < NEVER) & (self.pricer.heading_to != NOWHERE)[:, None])
-        return self._most_wanted(*nothing, extra=bound)
+        """Return the cheapest columns of each bundle, and all of drivers who are bound for a store.
+
+        A job's first price is what it costs at least, brought alone: without it many jobs at once would be all that
+        anybody wants.
+        """
+        pricer = self.pricer
+        alone = self._firsts[:, : len(pricer.ready_s)].min(axis=0)
+        job_price = np.minimum(0, np.where(alone < np.inf, alone, 0) - pricer.open_cost)
+        bound = np.nonzero((self._firsts < np.inf) & (pricer.heading_to != NOWHERE)[:, None])
+        return self._most_wanted(np.zeros(len(pricer.place)), job_price, extra=bound)
 
     def missing(self, driver_price: NDArray[np.float64], job_price: NDArray[np.float64], below: float) -> Columns:
         """Return new columns whose reduced cost by these prices (drivers,), (jobs,) is below a bound.
@@ -108,7 +114,7 @@ class Market:
         pricer = self.pricer
         jobs = pricer.bundles.jobs
         worth = pricer.open_costs(jobs) + np.where(jobs >= 0, job_price[jobs], 0).sum(axis=1)
-        alone = np.where(self._firsts < NEVER, self._firsts - worth - driver_price[:, None], np.inf)
+        alone = self._firsts - worth - driver_price[:, None]
         driver, first = _lowest(alone, self._keep, below=below)
         if extra:
             driver, first = np.concatenate((driver, extra[0])), np.concatenate((first, extra[1]))
@@ -128,14 +134,15 @@ class Market:
         """Return (row, bundle) pairs: what could come after which of these first trips."""
         if not len(driver):
             return driver, first
-        price = self._after(driver, first)
-        both = np.where(price < NEVER, price - worth + alone[driver, first][:, None], np.inf)
+        both = self._after(driver, first)
+        both -= worth
+        both += alone[driver, first][:, None]
         rows, second = _lowest(both, self._keep, below=below)
-        best = _best_of_each(both, driver)
-        of_driver, seconds = _lowest(np.take_along_axis(both, best, axis=0), self._keep, below=below)
+        best, lowest = _best_of_each(both, driver)
+        of_driver, seconds = _lowest(lowest, self._keep, below=below)
         return np.concatenate((rows, best[of_driver, seconds])), np.concatenate((second, seconds))
 
-    def _after(self, driver: Ints, first: Ints) -> Ints:
+    def _after(self, driver: Ints, first: Ints) -> NDArray[np.float64]:
         """Return the price of every bundle after each of these first trips (n, bundles), remembered."""
         number = self._after_number[driver, first]
         new = np.flatnonzero(number < 0)
@@ -143,7 +150,7 @@ class Market:
             again, bundle = driver[new], first[new]
             trip = self.pricer.route(again, (bundle,))
             price = self.pricer.all_trips(again, trip.end_place, trip.end_s)
-            price[~self._allowed[again] | self._conflict[bundle] | (self.pricer.bundles.detour >= 0)] = NEVER
+            price[~self._allowed[again] | self._conflict[bundle] | (self.pricer.bundles.detour >= 0)] = np.inf
             number[new] = len(self._after_price) + np.arange(len(new))
             self._after_number[again, bundle] = number[new]
             self._after_price = np.concatenate((self._after_price, price))
@@ -153,8 +160,8 @@ class Market:
         """Return those columns that were not made before, priced term by term."""
         width = len(self.pricer.bundles) + 1
         key: Ints = np.unique((driver * width + first) * width + second + 1)
-        key = key[~np.isin(key, self._key)]
-        self._key = np.concatenate((self._key, key))
+        key = key[np.searchsorted(self._key, key) == np.searchsorted(self._key, key, side="right")]
+        self._key = np.sort(np.concatenate((self._key, key)))
         driver, first, second = key // (width * width), key // width % width, key % width - 1
         priced = self.pricer.route(driver, (first, second))
         good = priced.feasible > 0
@@ -201,20 +208,27 @@ def _only(priced: Priced, good: NDArray[np.bool_]) -> Priced:
 
 def _lowest(price: NDArray[np.float64], keep: int, *, below: float) -> tuple[Ints, Ints]:
     """Return the (row, column) of each column's `keep` lowest finite prices below a bound."""
+    low = np.flatnonzero((price < below).any(axis=0))
+    some = price if len(low) == price.shape[1] else price[:, low]
     if price.shape[0] > keep:
-        rows = np.argpartition(price, keep - 1, axis=0)[:keep]
+        rows = np.argpartition(some, keep - 1, axis=0)[:keep]
     else:
-        rows = np.broadcast_to(np.arange(price.shape[0])[:, None], price.shape)
-    columns = np.broadcast_to(np.arange(price.shape[1]), rows.shape)
-    good = price[rows, columns] < below
+        rows = np.broadcast_to(np.arange(price.shape[0])[:, None], some.shape)
+    good = np.take_along_axis(some, rows, axis=0) < below
+    columns = np.broadcast_to(low, rows.shape)
     return rows[good].astype(np.int64), columns[good].astype(np.int64)
 
 
-def _best_of_each(price: NDArray[np.float64], driver: Ints) -> Ints:
-    """Return each driver's cheapest row for every bundle (drivers, bundles); rows are sorted by driver.
+def _best_of_each(price: NDArray[np.float64], driver: Ints) -> tuple[Ints, NDArray[np.float64]]:
+    """Return each driver's cheapest row for every bundle, and its price (drivers, bundles); rows are sorted by driver.
 
     Without it a few drivers who are free early would be everybody's only choice, and work beyond them nobody's.
     """
     starts = np.flatnonzero(np.diff(driver, prepend=-1))
     ends = np.append(starts[1:], len(driver))
-    return np.stack([start + price[start:end].argmin(axis=0) for start, end in zip(starts, ends, strict=True)])
+    best, lowest = np.repeat(starts[:, None], price.shape[1], axis=1), price[starts]
+    for step in range(1, int((ends - starts).max())):
+        row = np.minimum(starts + step, ends - 1)
+        better = price[row] < lowest
+        best, lowest = np.where(better, row[:, None], best), np.where(better, price[row], lowest)
+    return best, lowest

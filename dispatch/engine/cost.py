@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -16,9 +17,13 @@ from numpy.typing import NDArray
 
 from dispatch.engine.bundles import Bundles
 from dispatch.engine.candidates import eligible
-from dispatch.engine.problem import NEVER, NOWHERE, REACH_MAX_S, Ints, Problem
+from dispatch.engine.problem import NOWHERE, REACH_MAX_S, Ints, Problem
 
 TERMS = ("delay", "lateness", "driver_time", "empty_travel", "dedicated_first", "fairness")
+
+
+CELLS_AT_ONCE: Final = 30_000
+"""Prices made at once: what they are made of stays in the processor's cache."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -190,9 +195,11 @@ class Pricer:
         half_pickup, _ = self.problem.half_services()
         weights = self.problem.weights
         vehicle = self.vehicle[driver] if len(self.vehicles) > 1 else self.vehicles
-        picked = np.maximum(at_s + way + half_pickup, self.bundles.ready_s[bundle])
-        start = picked - half_pickup - way
-        left = np.maximum(picked + self.to_then_s[vehicle, bundle], self.bundles.then_ready_s[bundle])
+        picked = np.maximum(way + (at_s + half_pickup), self.bundles.ready_s[bundle])
+        start = picked - way
+        start -= half_pickup
+        left = picked + self.to_then_s[vehicle, bundle]
+        np.maximum(left, self.bundles.then_ready_s[bundle], out=left)
         delay, late = np.zeros_like(picked), np.zeros_like(picked)
         for k in range(self.bundles.jobs.shape[1]):
             here = np.flatnonzero(self.bundles.jobs[bundle.ravel(), k] >= 0)
@@ -200,14 +207,18 @@ class Pricer:
             job = self.bundles.jobs[one, k]
             who = vehicle if vehicle.shape[-1] == 1 else vehicle[..., here]
             after, at = self.door_after_s[who, one, k], left if len(here) == left.shape[-1] else left[..., here]
-            delay[..., here] += self.delay_weight[job] * np.maximum(0, at + (after - self.floor_s[job]))
-            late[..., here] += self.lateness_weight[job] * np.maximum(0, at + (after - self.promised_s[job]))
+            delay[..., here] += _beyond(at, after - self.floor_s[job], self.delay_weight[job])
+            late[..., here] += _beyond(at, after - self.promised_s[job], self.lateness_weight[job])
         end = left + self.door_after_s[vehicle, bundle, -1]
-        busy = np.maximum(0, np.minimum(end, np.maximum(self.off_s[driver], start)) - start)
+        busy = np.maximum(start, self.off_s[driver])
+        np.minimum(busy, end, out=busy)
+        busy -= start
+        np.maximum(busy, 0, out=busy)
+        busy *= self.per_second()
         terms = {
             "delay": delay,
             "lateness": late,
-            "driver_time": self.per_second() * busy,
+            "driver_time": busy,
             "empty_travel": weights.empty_travel * way,
         }
         feasible = ((left <= self.off_s[driver]) & (way <= REACH_MAX_S)).astype(np.int64)
@@ -233,18 +244,23 @@ class Pricer:
             terms, put(start, priced.start_by_s), put(end, priced.end_s), put(place, priced.end_place), feasible
         )
 
-    def all_trips(self, driver: Ints, place: Ints, at_s: Ints) -> Ints:
-        """Return the price of every bundle from each place and time on (starts, bundles); `NEVER` where it can't be."""
+    def all_trips(self, driver: Ints, place: Ints, at_s: Ints) -> NDArray[np.float64]:
+        """Return the price of every bundle from each place and time on (starts, bundles); infinite: it can't be."""
         bundles = np.arange(len(self.bundles))[None, :]
         stores, store = np.unique(self.bundles.pickup, return_inverse=True)
-        way = self.problem.legs.seconds(place[:, None], stores[None, :], self.vehicle[driver][:, None])[:, store]
-        trip = self._trip(driver[:, None], bundles, way, at_s[:, None])
-        price = trip.total + self.share[driver][:, None] * self.bundles.size
-        if self.dedicated is not None:
-            for k in range(self.bundles.jobs.shape[1]):
-                job = self.bundles.jobs[:, k]
-                price += np.where(job >= 0, self.dedicated[driver[:, None], job], 0)
-        return np.where(trip.feasible > 0, price, NEVER)
+        ways = self.problem.legs.seconds(place[:, None], stores[None, :], self.vehicle[driver][:, None])
+        out = np.empty((len(driver), len(self.bundles)))
+        at_once = max(1, CELLS_AT_ONCE // max(1, len(self.bundles)))
+        for some in (slice(row, row + at_once) for row in range(0, len(driver), at_once)):
+            trip = self._trip(driver[some, None], bundles, ways[some][:, store], at_s[some, None])
+            price = trip.total
+            price += self.share[driver[some]][:, None] * self.bundles.size
+            if self.dedicated is not None:
+                for k in range(self.bundles.jobs.shape[1]):
+                    job = self.bundles.jobs[:, k]
+                    price += np.where(job >= 0, self.dedicated[driver[some, None], job], 0)
+            out[some] = np.where(trip.feasible > 0, price, np.inf)
+        return out
 
     def open_costs(self, jobs: Ints) -> Ints:
         """Return what leaving all jobs of each row open costs (n,); `jobs` (n, any) has -1 for none."""
@@ -259,3 +275,11 @@ class Pricer:
         late = np.maximum(0, earliest - self.promised_s)
         sunk = self.delay_weight * (earliest - self.floor_s) + self.lateness_weight * late
         return np.asarray(self.left_open + 100 * np.maximum(0, -placed) + sunk, np.int64)
+
+
+def _beyond(at: Ints, by: Ints, weight: Ints) -> Ints:
+    """Return what it costs to be at `at` + `by` when nothing before 0 costs anything."""
+    cost = at + by
+    np.maximum(cost, 0, out=cost)
+    cost *= weight
+    return cost

@@ -17,11 +17,14 @@ def take_greedily(pricer: Pricer, columns: Columns) -> Ints:
     drivers_used: set[int] = set()
     jobs_used: set[int] = set()
     taken: list[int] = []
-    for number in np.argsort(saving / count, kind="stable").tolist():
-        mine = {job for job in jobs[number].tolist() if job >= 0}
-        if saving[number] >= 0 or int(columns.driver[number]) in drivers_used or mine & jobs_used:
+    best_first = np.argsort(saving / count, kind="stable")
+    for number in best_first[saving[best_first] < 0].tolist():
+        if (driver := int(columns.driver[number])) in drivers_used:
             continue
-        drivers_used.add(int(columns.driver[number]))
+        mine = {job for job in jobs[number].tolist() if job >= 0}
+        if mine & jobs_used:
+            continue
+        drivers_used.add(driver)
         jobs_used |= mine
         taken.append(number)
     return np.array(taken, np.int64)

@@ -8,7 +8,7 @@ same question gets the same answer.
 from __future__ import annotations
 
 import itertools
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,9 +98,11 @@ class Packing:
         for start, end in itertools.pairwise(starts):
             if end - start > 1:
                 model.add_at_most_one([taken[column] for column in columns[start:end]])
-        model.minimize(cp_model.LinearExpr.weighted_sum(taken, self.cost[near].tolist()))
-        for variable, hint in zip(taken, np.isin(near, floor).tolist(), strict=True):
-            model.add_hint(variable, hint)
+        message: Any = model.proto  # what is the same for all is written there at once
+        message.objective.vars.extend(range(len(near)))
+        message.objective.coeffs.extend(self.cost[near].tolist())
+        message.solution_hint.vars.extend(range(len(near)))
+        message.solution_hint.values.extend(np.isin(near, floor).astype(np.int64).tolist())
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = 1
         solver.parameters.random_seed = 0
@@ -112,7 +114,7 @@ class Packing:
         status = solver.solve(model)
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             return floor, False, work
-        chosen = near[[bool(solver.value(variable)) for variable in taken]]
+        chosen = near[np.array(solver.response_proto.solution, bool)]
         if self.cost[chosen].sum() > self.cost[floor].sum():
             chosen = floor
         return chosen, status == cp_model.OPTIMAL, float(solver.response_proto.deterministic_time)

@@ -23,8 +23,6 @@ REACH_MAX_S: Final = 3_600
 UNASSIGNED_S: Final = 12_000
 """Leaving a job open for now costs as much as delaying it by this: more than any driver in reach does."""
 OFF_NEVER_S: Final = 10**6
-NEVER: Final = 2**60
-"""The price of what can't be."""
 KEPT: Final = 10**9
 """What it would cost to take away work that was promised to a driver; no plan pays it."""
 

@@ -16,6 +16,8 @@ from scipy.sparse import csc_matrix
 from dispatch.engine.problem import Ints
 
 WHOLE: Final = 1e-4
+FEW: Final = 5
+"""One new column in so many is too few to weigh all columns' edges anew for the steepest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,9 @@ class Relaxation:
         ones.coefficients.extend([1.0] * by_row.nnz)
         if not self._solver.update(update):
             raise SolverFailed("GLOP takes no more columns")
+        glop = self._parameters.glop
+        few = len(cost) * FEW < self._count
+        glop.optimization_rule = glop.feasibility_rule = glop.DEVEX if few else glop.STEEPEST_EDGE
 
     def take(self, numbers: Ints) -> None:
         """Let these columns be taken whole from now on."""

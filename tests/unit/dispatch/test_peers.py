@@ -10,8 +10,8 @@ from benchmarks.dispatch_tick import city
 from benchmarks.phases import PHASES, spent_by_phase
 from benchmarks.routers import routing_tours
 from benchmarks.ruin_recreate import ruin_and_recreate
-from benchmarks.tours import Tour, Tours, as_tours
-from dispatch.engine.problem import NEVER, REACH_MAX_S, Problem
+from benchmarks.tours import NEVER, Tour, Tours, as_tours
+from dispatch.engine.problem import REACH_MAX_S, Problem
 from dispatch.engine.solve import solve
 from onward.cli import app
 
