@@ -70,10 +70,21 @@ class DecisionView(msgspec.Struct, frozen=True):
     together: int
 
 
+class AnswerView(msgspec.Struct, frozen=True):
+    """What became of one driver's offer, when, and why: a code of the driver's page or somebody's words, often none."""
+
+    driver_id: str
+    driver_name: str | None
+    answer: Literal["accepted", "declined", "expired", "revoked"]
+    reason: str
+    at: datetime
+
+
 class Decisions(msgspec.Struct, frozen=True):
-    """The decisions about one delivery, newest first."""
+    """The decisions about one delivery, and how the drivers who were asked answered; newest first."""
 
     data: list[DecisionView]
+    answers: list[AnswerView]
 
 
 class AlertSubject(msgspec.Struct, frozen=True):
@@ -158,11 +169,26 @@ async def _decisions(con: Connection, delivery_id: UUID, principal: Principal) -
     rows = await con.fetch(
         "SELECT * FROM dispatch_decisions WHERE delivery_id = $1 ORDER BY at DESC, id DESC LIMIT 20", delivery_id
     )
-    named = {row["driver_id"] for row in rows}
+    answers = await con.fetch(
+        """SELECT driver_id, answer, reason, answered_at FROM offer_deliveries
+           WHERE delivery_id = $1 AND answer IS NOT NULL ORDER BY answered_at DESC, offer_id DESC LIMIT 20""",
+        delivery_id,
+    )
+    named = {row["driver_id"] for row in (*rows, *answers)}
     named |= {UUID(other["driver_id"]) for row in rows for other in row["explanation"]["runners_up"]}
     seen = await con.fetch("SELECT id, name FROM driver_profiles WHERE id = ANY($1)", list(named))
     known = {row["id"]: row["name"] for row in seen}
-    return Decisions([_decision(row, known) for row in rows])
+    return Decisions([_decision(row, known) for row in rows], [_answer(row, known) for row in answers])
+
+
+def _answer(row: Record, known: dict[UUID, str]) -> AnswerView:
+    return AnswerView(
+        driver_id=ids.show(Kind.DRIVER, row["driver_id"]),
+        driver_name=known.get(row["driver_id"]),
+        answer=row["answer"],
+        reason=row["reason"],
+        at=row["answered_at"],
+    )
 
 
 def _decision(row: Record, known: dict[UUID, str]) -> DecisionView:

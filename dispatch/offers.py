@@ -111,7 +111,7 @@ async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datet
     for held in await _deliveries(con, offer_id):
         await act_for(con, held["business_id"])
         row = await service.lock(con, held["delivery_id"])
-        if not await _hold_alone(con, offer_id, row["id"]):
+        if not await _hold_alone(con, offer_id, row["id"], now):
             canceled = row["status"] == DeliveryStatus.CANCELED
             raise Problem("offer_gone", "The delivery was canceled." if canceled else "Somebody else was faster.")
         await service.advance(con, row, DeliveryEvent.ASSIGN, source="driver", at=now, driver_id=driver_id)
@@ -120,15 +120,17 @@ async def accept(con: Connection, *, driver_id: UUID, offer_id: UUID, now: datet
     await shifts.take_work(con, driver_id, now)
 
 
-async def _hold_alone(con: Connection, offer_id: UUID, delivery_id: UUID) -> bool:
+async def _hold_alone(con: Connection, offer_id: UUID, delivery_id: UUID, now: datetime) -> bool:
     """Let one offer alone hold a locked delivery; False when it does not hold it any more.
 
     The others who were asked hold it no more; `revoke_losers` tells them.
     """
     held = await con.fetchval(
-        "UPDATE offer_deliveries SET shared = false WHERE offer_id = $1 AND delivery_id = $2 AND holds RETURNING 1",
+        """UPDATE offer_deliveries SET shared = false, answer = 'accepted', answered_at = $3
+           WHERE offer_id = $1 AND delivery_id = $2 AND holds RETURNING 1""",
         offer_id,
         delivery_id,
+        now,
     )
     if held:
         await con.execute(
@@ -290,7 +292,12 @@ async def _give_back(
             if refused:
                 await con.execute("UPDATE deliveries SET pinned_driver_id = NULL WHERE id = $1", row["id"])
                 await _pause(con, row, now)
-    await con.execute("UPDATE offer_deliveries SET holds = false WHERE offer_id = $1 AND holds", offer_id)
+    await con.execute(
+        """UPDATE offer_deliveries od
+           SET holds = false, answer = o.status, reason = o.reason, answered_at = o.answered_at
+           FROM offers o WHERE o.id = $1 AND od.offer_id = $1""",
+        offer_id,
+    )
 
 
 async def _pause(con: Connection, row: Record, now: datetime) -> None:

@@ -174,6 +174,22 @@ async def test_why_this_driver_is_told_in_sentences(town: Onward, browser: Brows
         await expect(why).to_contain_text(re.compile(r"Pia Pool 1 would have been \d+ min later: \w+"))
 
 
+async def test_who_declined_and_why_is_told(town: Onward, browser: Browser) -> None:
+    """A code of the driver's page in words; of who has it nothing is said twice."""
+    rosso = town.world.rosso
+    async with courier(town, town.world.dedicated) as dora, courier(town, town.world.pool[0]) as pia:
+        await dora.goes_online(rosso.lat, rosso.lng)
+        made = await create_delivery(town, rosso)
+        await dora.answers(await dora.is_offered(), "decline", reason="too_little_pay")
+        await pia.goes_online(60.17, 24.95)
+        await pia.answers(await pia.is_offered(), "accept")
+        page = await open_board(town, browser, DESK)
+        await row(page, made).click()
+        refusals = page.locator("section", has=page.get_by_role("heading", name="Asked before")).get_by_role("listitem")
+        await expect(refusals).to_have_count(1)
+        await expect(refusals).to_contain_text("Dora Dedicated declined: Too little pay")
+
+
 COUNT_WORK = """
 async () => {
   const { options } = await import("preact"), seen = (window.work = { renders: {} }), before = options.diffed;

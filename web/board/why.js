@@ -1,17 +1,18 @@
 // Why this driver: the choice in sentences, and what each runner-up would have made of it.
 import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
-import { duration } from "../shared/format.js";
-import { has, t } from "../shared/messages.js";
+import { duration, time } from "../shared/format.js";
+import { has, reasonWords, t } from "../shared/messages.js";
 import { token } from "../shared/session.js";
 import { api, html } from "../shared/ui.js";
 import { driverOf, selected } from "./state.js";
 
 const WORTH_TELLING_S = 30;
-const decisions = signal({ of: null, data: [] });
+const NOTHING = { data: [], answers: [] }, REFUSED = { declined: "said_no", expired: "said_nothing" };
+const decisions = signal({ of: null, ...NOTHING });
 async function load(id) {
-  const data = await api(token, `/dispatch/decisions/${id}`).then((answer) => answer.data, () => []);
-  if (selected.value === id) decisions.value = { of: id, data };
+  const found = await api(token, `/dispatch/decisions/${id}`).catch(() => NOTHING);
+  if (selected.value === id) decisions.value = { of: id, ...found };
 }
 const there_s = (one) => one.free_s + one.to_pickup_s;
 const nameOf = (one) => one.driver_name ?? driverOf(one.driver_id)?.name ?? t("a_pool_driver");
@@ -43,11 +44,20 @@ function rideWords(last, name) {
   const ride = t("chosen_there", { name, time: duration(last.to_pickup_s) });
   return last.free_s > WORTH_TELLING_S ? t("chosen_after", { ride, time: duration(last.free_s) }) : `${ride}.`;
 }
+// Who was asked and did not take it, in the order they were asked: a dispatcher sees whether it is the pay or the way.
+function Refusals({ answers }) {
+  const refused = answers.filter((one) => REFUSED[one.answer]).reverse();
+  if (!refused.length) return null;
+  return html`<section class="why"><h3>${t("who_refused")}</h3><ul class="others">${refused.map((one) => html`<li key=${one.driver_id + one.at}><time class="num">${time(one.at)}</time> ${
+    t(REFUSED[one.answer], { name: nameOf(one) })}${one.reason && `: ${reasonWords(one.reason)}`}</li>`)}</ul></section>`;
+}
 export function Why({ d }) {
   useEffect(() => { load(d.id); }, [d.id, d.status, d.attempts]);
   if (decisions.value.of !== d.id) return html`<p class="soft" role="status">${t("loading")}</p>`;
   const last = decisions.value.data[0];
-  if (!last) return html`<p class="soft">${t("no_decision")}</p>`;
+  return html`<${Refusals} answers=${decisions.value.answers}/>${last ? html`<${Decision} last=${last}/>` : html`<p class="soft">${t("no_decision")}</p>`}`;
+}
+function Decision({ last }) {
   const terms = Object.entries(last.terms).filter(([, cost]) => cost > 0), top = Math.max(1, ...terms.map(([, cost]) => cost));
   const sum = terms.reduce((all, [, cost]) => all + cost, 0), left = Object.entries(last.excluded).sort((a, b) => b[1] - a[1]);
   return html`<section class="why"><h3>${last.driver_id ? t("why_driver", { name: last.driver_name ?? "" }) : t("why_nobody")}</h3>

@@ -43,6 +43,7 @@ export default {
   arrives: "Arrives", promised: "Promised", pickup: "Pickup", dropoff: "Drop-off", driver: "Driver", ready: "ready {time}",
   driver_none: "No driver yet", timeline: "Timeline", why_driver: "Why this driver? {name}", why_nobody: "Why nobody yet?",
   why_hint: "The terms, in weighted seconds: the lowest sum wins", total_cost: "Sum", left_out: "Not considered: {list}.",
+  who_refused: "Asked before", said_no: "{name} declined", said_nothing: "{name} did not answer",
   no_decision: "No decision yet.", assign: "Assign", assign_title: "Who brings {code}?",
   assign_hint: "The driver is asked as always and may decline. Before pickup you can give it to somebody else.",
   engine_chooses: "Somebody else, the dispatcher chooses", given_to: "{code} goes to {name}.", given_back: "{code} goes to somebody else.",

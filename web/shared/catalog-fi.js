@@ -41,6 +41,7 @@ export default {
   arrives: "Perillä", promised: "Luvattu", pickup: "Nouto", dropoff: "Ovi", driver: "Kuljettaja", ready: "valmis {time}",
   driver_none: "Ei vielä kuljettajaa", timeline: "Vaiheet", why_driver: "Miksi tämä kuljettaja? {name}", why_nobody: "Miksi ei vielä kukaan?",
   why_hint: "Osat painotettuina sekunteina: pienin summa voittaa", total_cost: "Summa", left_out: "Ei harkittu: {list}.",
+  who_refused: "Kysytty aiemmin", said_no: "{name} hylkäsi", said_nothing: "{name} ei vastannut",
   no_decision: "Ei vielä päätöstä.", assign: "Anna", assign_title: "Kuka vie {code}?",
   assign_hint: "Kuljettajalta kysytään kuten aina, ja hän voi hylätä. Ennen noutoa voit antaa sen toiselle.",
   engine_chooses: "Joku muu, järjestelmä valitsee", given_to: "{code}: {name} vie.", given_back: "{code}: joku muu vie.",

@@ -157,6 +157,12 @@ async def test_several_are_asked_at_once_and_the_first_has_it(onward: Onward) ->
             f"/api/v1/driver/assignments/{offers[2]['id']}/accept", headers=onward.as_(world.pool[2].token)
         ) as reply:
             assert (reply.status, (await reply.json())["code"]) == (409, "offer_gone")
+        _, told = await call(onward, "GET", world.verde.token, f"/api/v1/dispatch/decisions/{made['id']}")
+        assert {(one["driver_id"], one["answer"], one["reason"]) for one in told["answers"]} == {
+            (show(Kind.DRIVER, world.pool[0].id), "declined", "lunch"),
+            (show(Kind.DRIVER, world.pool[1].id), "accepted", ""),
+            (show(Kind.DRIVER, world.pool[2].id), "revoked", "taken"),
+        }
 
 
 async def test_when_all_of_several_decline_it_is_open_again(onward: Onward) -> None:
