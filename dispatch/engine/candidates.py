@@ -36,12 +36,17 @@ class Exclusion(StrEnum):
     NOT_ANSWERING = "not_answering"
 
 
-def exclusion(problem: Problem, promised: dict[int, int], driver_number: int, job_number: int) -> Exclusion | None:
-    """Return why a driver may not do a job, whatever the way to it; None when he may. `promised` is the problem's."""
+def exclusion(
+    problem: Problem, promised: dict[int, int], driver_number: int, job_number: int, to_door_s: int
+) -> Exclusion | None:
+    """Return why a driver may not do a job, whatever the way to it; None when he may.
+
+    `promised` is the problem's, `to_door_s` his way from the job's store to its door.
+    """
     driver, job = problem.drivers[driver_number], problem.jobs[job_number]
     if job_number in promised:
         return None if promised[job_number] == driver_number else Exclusion.PROMISED_TO_ANOTHER
-    return by_rule(driver, job) or _by_map(problem, driver, job)
+    return by_rule(driver, job) or (Exclusion.NO_WAY if to_door_s >= UNREACHABLE_S else None)
 
 
 def by_rule(driver: Driver, job: Job) -> Exclusion | None:
@@ -62,11 +67,6 @@ def by_rule(driver: Driver, job: Job) -> Exclusion | None:
     if driver.id in job.not_by:
         return Exclusion.DECLINED_BEFORE
     return None
-
-
-def _by_map(problem: Problem, driver: Driver, job: Job) -> Exclusion | None:
-    place, door, vehicle = (np.array([number]) for number in (job.pickup, job.dropoff, driver.vehicle))
-    return Exclusion.NO_WAY if problem.legs.seconds(place, door, vehicle)[0] >= UNREACHABLE_S else None
 
 
 def on_the_way(problem: Problem, driver: Driver, job: Job, to_pickup_s: int) -> Exclusion | None:
@@ -106,6 +106,9 @@ class Candidates:
         self._kept = np.array([driver.kept_for_route for driver in drivers], bool)
         self._capacity = np.array([driver.capacity for driver in drivers], np.int64)
         self._distance_m_max = np.array([driver.distance_m_max for driver in drivers], np.int64)
+        self._some_dedicated = not self._pool.all()
+        self._least_distance_m = min((driver.distance_m_max for driver in drivers), default=0)
+        self._least_capacity = min((driver.capacity for driver in drivers), default=0)
         self._own: dict[UUID, NDArray[np.bool_]] = {}
         self._without: dict[frozenset[str], NDArray[np.bool_]] = {}
 
@@ -120,6 +123,11 @@ class Candidates:
             cut[vehicle] = self._problem.legs.seconds(pickup, dropoff, np.full(1, vehicle)) >= UNREACHABLE_S
         return cut
 
+    @cached_property
+    def _cut_off(self) -> NDArray[np.bool_]:
+        """Whether some vehicle has no way (jobs,)."""
+        return np.asarray(self._cut.any(axis=0))
+
     def by_rule(self, job_number: int) -> Ints:
         """Return why each driver may not do a job, whatever the way to it."""
         job = self._problem.jobs[job_number]
@@ -129,17 +137,23 @@ class Candidates:
             out[:] = REASONS.index(Exclusion.PROMISED_TO_ANOTHER)
             out[holder] = NONE
             return out
-        out[self._cut[self._vehicle, job_number]] = REASONS.index(Exclusion.NO_WAY)
+        if self._cut_off[job_number]:
+            out[self._cut[self._vehicle, job_number]] = REASONS.index(Exclusion.NO_WAY)
         if job.pinned_to is not None:
             others = np.arange(len(out)) != self._number.get(job.pinned_to, NONE)
             out[others] = REASONS.index(Exclusion.PINNED_TO_ANOTHER)
             return out
-        out[[self._number[one] for one in job.not_by if one in self._number]] = REASONS.index(Exclusion.DECLINED_BEFORE)
-        out[self._distance_m_max < job.distance_m] = REASONS.index(Exclusion.TOO_FAR_FOR_VEHICLE)
-        out[self._capacity < job.size] = REASONS.index(Exclusion.VEHICLE_TOO_SMALL)
+        if job.not_by:
+            mine = [self._number[one] for one in job.not_by if one in self._number]
+            out[mine] = REASONS.index(Exclusion.DECLINED_BEFORE)
+        if job.distance_m > self._least_distance_m:
+            out[self._distance_m_max < job.distance_m] = REASONS.index(Exclusion.TOO_FAR_FOR_VEHICLE)
+        if job.size > self._least_capacity:
+            out[self._capacity < job.size] = REASONS.index(Exclusion.VEHICLE_TOO_SMALL)
         if job.needs:
             out[self._lacking(job.needs)] = REASONS.index(Exclusion.MISSING_SKILL)
-        out[~self._pool & ~self._owned(job.business_id)] = REASONS.index(Exclusion.OTHER_BUSINESS)
+        if self._some_dedicated:
+            out[~self._pool & ~self._owned(job.business_id)] = REASONS.index(Exclusion.OTHER_BUSINESS)
         if not job.uses_shared_pool:
             out[self._pool] = REASONS.index(Exclusion.WRONG_POOL)
         return out

@@ -7,6 +7,7 @@ Everything is written out a second time on purpose, one stop after the other: a 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -36,6 +37,8 @@ class _Look:
         self._half_pickup, self._half_dropoff = problem.half_services()
         self._promised = problem.promised()
         self._vehicles = sorted({driver.vehicle for driver in problem.drivers})
+        self._ways: dict[tuple[int, int, int], int] = {}
+        self._ask_at_once((job.pickup, job.dropoff, vehicle) for job in problem.jobs for vehicle in self._vehicles)
         businesses = {job.business_id for job in problem.jobs}
         self._has_own = any(businesses & driver.business_priority.keys() for driver in problem.drivers)
 
@@ -43,6 +46,8 @@ class _Look:
         """Return what is wrong with the routes and with the sum."""
         faults: list[str] = []
         total = 0
+        firsts = ((self._problem.drivers[route.driver], route.trips[0]) for route in plan.routes if route.trips)
+        self._ask_at_once((driver.place, trip.pickup, driver.vehicle) for driver, trip in firsts)
         for route in plan.routes:
             wrong = self._rules(route)
             faults += wrong
@@ -80,7 +85,8 @@ class _Look:
             if len(trip.jobs) > 1 and load > max(driver.capacity, kept):
                 faults.append(f"driver {route.driver} carries {load} units, more than he can")
             for job in trip.jobs:
-                if (why := exclusion(problem, self._promised, route.driver, job)) is not None:
+                to_door_s = self._way(problem.jobs[job].pickup, problem.jobs[job].dropoff, driver.vehicle)
+                if (why := exclusion(problem, self._promised, route.driver, job, to_door_s)) is not None:
                     faults.append(f"driver {route.driver} may not do job {job}: {why}")
                 alone = job in driver.keeps or len(trip.jobs) == 1
                 if not alone and len(trip.jobs) > min(problem.jobs[job].stack_max, driver.stack_max):
@@ -209,4 +215,12 @@ class _Look:
         return 12_000 * max(100, weights.delay, weights.lateness) + 100 * max(0, -job.placed_s) + lost
 
     def _way(self, start: int, end: int, vehicle: int) -> int:
-        return int(self._problem.legs.seconds(np.array([start]), np.array([end]), np.array([vehicle]))[0])
+        if (start, end, vehicle) not in self._ways:
+            self._ask_at_once([(start, end, vehicle)])
+        return self._ways[start, end, vehicle]
+
+    def _ask_at_once(self, ways: Iterable[tuple[int, int, int]]) -> None:
+        """Learn the seconds of many ways (start, end, vehicle): one by one, asking costs more than all the rest."""
+        if asked := list(ways):
+            seconds = self._problem.legs.seconds(*np.array(asked, np.int64).T)
+            self._ways.update(zip(asked, seconds.tolist(), strict=True))

@@ -81,9 +81,11 @@ def test_the_arrays_say_what_the_plain_rule_says(question: Problem) -> None:
         plain: Counter[str] = Counter(question.left_out)
         found = candidates.of(number)
         for d, driver in enumerate(question.drivers):
-            place, store, vehicle = (np.array([n]) for n in (driver.place, job.pickup, driver.vehicle))
-            way = int(question.legs.seconds(place, store, vehicle)[0])
-            rule = exclusion(question, promised, d, number)
+            here, store, door, vehicle = (
+                np.array([n]) for n in (driver.place, job.pickup, job.dropoff, driver.vehicle)
+            )
+            way, to_door_s = (int(question.legs.seconds(*leg, vehicle)[0]) for leg in ((here, store), (store, door)))
+            rule = exclusion(question, promised, d, number, to_door_s)
             assert (rule is None) == eligible(question)[d, number]
             why = rule or on_the_way(question, driver, job, way)
             assert (None if found[d] == NONE else REASONS[found[d]]) == why

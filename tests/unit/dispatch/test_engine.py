@@ -27,7 +27,7 @@ from dispatch.engine.verify import verify
 from tests.support.problems import OTHER, SHOP, driver, job, line, problem, problems
 
 EXAMPLES = int(os.environ.get("ONWARD_EXAMPLES", "400"))
-"""ONWARD_EXAMPLES=10000 for a thorough run."""
+"""ONWARD_EXAMPLES=10000 and `--timeout 0` for a thorough run."""
 
 
 @given(problems())
@@ -199,7 +199,7 @@ def test_a_pin_wins_and_keeps_everybody_else_out() -> None:
     """What a dispatcher says goes."""
     question = problem([driver(0, 1), driver(1, 5)], [job(0, 1, 2, pinned_to=UUID(int=101))])
     assert solve(question).routes[0].driver == 1
-    assert exclusion(question, {}, 0, 0) is Exclusion.PINNED_TO_ANOTHER
+    assert exclusion(question, {}, 0, 0, 60) is Exclusion.PINNED_TO_ANOTHER
 
 
 def test_skills_and_the_end_of_a_shift_keep_out_with_a_reason() -> None:
@@ -212,7 +212,7 @@ def test_skills_and_the_end_of_a_shift_keep_out_with_a_reason() -> None:
     assert plan.open_jobs == (0,)
     (why,) = explain(question, plan)
     assert why.excluded == {"missing_skill": 1, "off_shift": 1, "kept_for_route": 1}
-    assert [exclusion(question, {}, n, 0) for n in (1, 2)] == [None, None]
+    assert [exclusion(question, {}, n, 0, 60) for n in (1, 2)] == [None, None]
     assert [on_the_way(question, who, needy, 0) for who in (off, kept)] == ["off_shift", "kept_for_route"]
 
 
@@ -359,8 +359,8 @@ def test_a_vehicle_carries_what_fits_and_goes_as_far_as_it_is_sent() -> None:
     assert [len(trip.jobs) for trip in route.trips] == [2]
     near = driver(0, capacity=3, distance_m_max=500)
     too_much = problem([near], [job(0, size=4), job(1, distance_m=501), job(2, size=4, pinned_to=near.id)], legs)
-    assert exclusion(too_much, {}, 0, 0) is Exclusion.VEHICLE_TOO_SMALL
-    assert exclusion(too_much, {}, 0, 1) is Exclusion.TOO_FAR_FOR_VEHICLE
+    assert exclusion(too_much, {}, 0, 0, 60) is Exclusion.VEHICLE_TOO_SMALL
+    assert exclusion(too_much, {}, 0, 1, 60) is Exclusion.TOO_FAR_FOR_VEHICLE
     assert solve(too_much).open_jobs == (0, 1)
     wrong = Plan((Route(0, (Trip(1, (0, 1)),), 0, True, Terms()),), (), 0, "by hand")
     assert any("more than he can" in fault for fault in verify(problem([small], pair, legs), wrong))
