@@ -24,10 +24,11 @@ from kernel import ids
 from kernel.access import Permission, Who
 from kernel.db import Connection, one
 from kernel.errors import Problem, invalid
-from kernel.http import Ctx, Page, Rate, Route, origin
+from kernel.http import Ctx, Page, Rate, Route
 from kernel.ids import Kind, new_id, show
 from kernel.money import Minor
 from kernel.paging import page_of
+from kernel.proxies import origin
 from tenancy.skills import Skills
 from tenancy.tokens import TrackingLinks
 

@@ -164,12 +164,6 @@ async def _fingerprint(request: web.Request) -> bytes:
     return digest.digest()
 
 
-def origin(request: web.Request) -> str:
-    """Return where the caller reached this server, `https://host`; a proxy in front says whether that was TLS."""
-    said = request.headers.get("X-Forwarded-Proto", "")
-    return f"{said if said in ('http', 'https') else request.scheme}://{request.host}"
-
-
 def json_body(body: bytes, status: int = 200) -> web.Response:
     """Return already encoded JSON."""
     return web.Response(body=body, status=status, content_type="application/json")

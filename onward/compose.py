@@ -27,7 +27,7 @@ from dispatch.tick import Dispatcher
 from dispatch.views import BoardViews
 from dispatch.watch import Lookout
 from dispatch.whatif_process import Replays
-from kernel import keys, lead
+from kernel import keys, lead, proxies
 from kernel.access import Principal
 from kernel.clock import Clock
 from kernel.db import Database
@@ -225,6 +225,7 @@ def _document(document: dict[str, Any]) -> Callable[[web.Request], Awaitable[web
 
 def _application(installation: Installation) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[middleware.problems])
+    app[proxies.TRUSTED] = proxies.networks(installation.settings.trusted_proxies)
     endpoints = [Endpoint.of(route) for route in routes.ROUTES]
     for endpoint in endpoints:
         route = endpoint.route

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from kernel.proxies import networks
 from kernel.redis import is_cluster
 from onward.adapters.wake import wake_url
 from onward.travel import routing_url
@@ -20,6 +21,14 @@ WakeUrl = Annotated[str, AfterValidator(wake_url)]
 RoutingUrl = Annotated[str, AfterValidator(routing_url)]
 Fsync = Literal["everysec", "always"]
 SECRET_FILE_MODE = 0o600
+
+
+def _proxies(written: str) -> str:
+    networks(written)
+    return written
+
+
+Proxies = Annotated[str, AfterValidator(_proxies)]
 
 
 class Settings(BaseSettings):
@@ -49,7 +58,11 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     processes: int = Field(default=1, ge=1, le=64, description="How many server processes share the port.")
-    public_url: str = Field(default="", description="How people reach this server; empty: http://host:port.")
+    public_url: str = Field(default="", description="How people reach this server; empty: as each request did.")
+    trusted_proxies: Proxies = Field(
+        default="127.0.0.0/8,::1",
+        description="Networks of proxies in front, with commas: X-Forwarded-For and -Proto are believed of them.",
+    )
     map_name: str = Field(default="helsinki", description="Which imported map to serve (`onward map list`).")
     routing_url: RoutingUrl = Field(
         default="",

@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import web
 
 from kernel.errors import Problem
-from kernel.http import json_body, origin
+from kernel.http import json_body
+from kernel.proxies import origin
 from onward.config import Settings
 from onward.maps.store import CityMap, MapInfo, load_map, map_dir
 from onward.maps.style import map_style

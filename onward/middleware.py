@@ -21,6 +21,7 @@ from kernel.errors import Problem
 from kernel.http import Ctx, Endpoint, Rate, Replay, json_body, problem_response
 from kernel.ids import new_id
 from kernel.log import get_logger
+from kernel.proxies import address
 from onward import pages
 from tenancy.service import authenticate
 from tenancy.tokens import TrackingLinks
@@ -150,7 +151,7 @@ def _counted_as(rate: Rate, principal: Principal, request: web.Request) -> str:
     who = principal.user_id or principal.customer_id or principal.delivery_id or principal.business_id
     if rate is Rate.LOGIN:  # whoever guesses passwords would bring a token of his own for each guess
         who = None
-    return who.hex if who else (request.remote or "?")
+    return who.hex if who else address(request)
 
 
 class Limiter:

@@ -11,8 +11,9 @@ from msgspec import Meta
 from kernel import ids
 from kernel.access import Permission
 from kernel.db import Record
-from kernel.http import Ctx, Rate, Route, origin
+from kernel.http import Ctx, Rate, Route
 from kernel.ids import Kind, show
+from kernel.proxies import origin
 from tenancy.tokens import TrackingLinks
 from tracking import devices
 from tracking.devices import Setup

@@ -17,6 +17,7 @@ from kernel.clock import Clock
 from kernel.db import Database
 from kernel.errors import Problem
 from kernel.http import Rate
+from kernel.proxies import address
 from tracking.api import keep
 from tracking.devices import Device, holder
 from tracking.foreign import OwnTracksBody, TraccarBody, from_osmand, from_owntracks, from_traccar, read_json
@@ -41,7 +42,7 @@ class ForeignGateway:
 
     async def osmand(self, request: web.Request) -> web.StreamResponse:
         """Take a position as a query, a form or Traccar Client's JSON; the reply is an empty 200."""
-        await self._limits.hit(Rate.INGEST, request.remote or "?")
+        await self._limits.hit(Rate.INGEST, address(request))
         body = await _read(request)
         if request.content_type == "application/json":
             said = read_json(body, TraccarBody)
@@ -56,7 +57,7 @@ class ForeignGateway:
 
     async def owntracks(self, request: web.Request) -> web.StreamResponse:
         """Take an OwnTracks message; the reply is `[]`: nothing to show on its map, nothing to do."""
-        await self._limits.hit(Rate.INGEST, request.remote or "?")
+        await self._limits.hit(Rate.INGEST, address(request))
         body = await _read(request)
         device = await self._device(request, request.query.get("key") or _password(request))
         fix = from_owntracks(read_json(body, OwnTracksBody)) if body.strip() else None
@@ -67,7 +68,7 @@ class ForeignGateway:
     async def _device(self, request: web.Request, key: str) -> Device:
         found = await holder(self._db, key, self._clock.now()) if 0 < len(key) <= KEY_LENGTH_MAX else None
         if found is None:
-            await self._limits.hit(Rate.LOGIN, f"device:{request.remote}")
+            await self._limits.hit(Rate.LOGIN, f"device:{address(request)}")
             raise Problem("unauthenticated", "This key is not known here: set the app up again.")
         await self._limits.hit(Rate.LOCATION, found.id.hex)
         return found

@@ -15,9 +15,10 @@ from kernel import ids
 from kernel.access import Permission
 from kernel.db import one
 from kernel.errors import invalid
-from kernel.http import Ctx, Rate, Route, origin
+from kernel.http import Ctx, Rate, Route
 from kernel.ids import Kind
 from kernel.money import Minor
+from kernel.proxies import origin
 from storefront_api.checkout import service
 from storefront_api.orders.views import summary_of
 from storefront_api.storefronts.service import resolve

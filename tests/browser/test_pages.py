@@ -165,10 +165,12 @@ async def test_an_owner_signs_in_and_sees_his_own_board(town: Onward, browser: B
 
 
 async def test_a_guest_orders_in_the_shop_and_lands_on_the_tracking_page(town: Onward, browser: Browser) -> None:
-    """Two taps to the basket, one page to the order."""
-    await add_product(town, town.world.verde)
+    """Two taps to the basket, one page to the order. Before there is anything to sell, the shop says so."""
     page, complaints = await open_page(browser, PHONE)
     await page.goto(f"{town.url}/shop/?s=verde")
+    await expect(page.get_by_text("There is nothing on the menu yet")).to_be_visible()
+    await add_product(town, town.world.verde)
+    await page.reload()
     await fill_in_an_order(page, telephone="+358 40 123 4567")
     await page.get_by_role("button", name="Order and pay").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Order received")

@@ -201,6 +201,7 @@ export default {
   write_courier_hint: "Is something hard to find? Write to your courier. Neither sees the other's number.",
 
   add: "Add {name}", less: "One {name} less", basket: "Basket", basket_empty: "Your basket is empty",
+  menu_empty: "There is nothing on the menu yet", menu_empty_hint: "Look in again soon.",
   basket_empty_hint: "Choose something good from the menu.", see_basket: "See basket", menu: "Menu", other_dishes: "More",
   sold_out: "Sold out", your_name: "Your name", phone: "Telephone", phone_hint: "With the country code, like +358 40 123 4567",
   address: "Address", note: "Note for the courier (optional)", pick_door: "Tap the map where your door is, or move it there and press Enter", door_set: "Your door is marked.",

@@ -199,6 +199,7 @@ export default {
   write_courier_hint: "Onko jotain vaikea löytää? Kirjoita kuljettajalle. Kumpikaan ei näe toisen numeroa.",
 
   add: "Lisää {name}", less: "Yksi {name} vähemmän", basket: "Ostoskori", basket_empty: "Ostoskorisi on tyhjä",
+  menu_empty: "Listalla ei ole vielä mitään", menu_empty_hint: "Katso pian uudelleen.",
   basket_empty_hint: "Valitse listalta jotain hyvää.", see_basket: "Ostoskoriin", menu: "Lista", other_dishes: "Muut",
   sold_out: "Loppu", your_name: "Nimesi", phone: "Puhelin", phone_hint: "Maatunnuksella, kuten +358 40 123 4567",
   address: "Osoite", note: "Viesti kuljettajalle (jos haluat)", pick_door: "Napauta karttaa ovesi kohdalta, tai siirrä se siihen ja paina Enter", door_set: "Ovesi on merkitty.",

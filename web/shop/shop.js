@@ -101,7 +101,8 @@ function Count({ dish }) {
     <button type="button" class="btn icon" aria-label=${t("add", dish)} onClick=${() => put(dish.id, 1)}><${Icon} name="plus"/></button></div>`;
 }
 function Checkout() {
-  if (!lines.value.length) return html`<aside class="checkout" id="basket"><${Empty} title=${t("basket_empty")} hint=${t("basket_empty_hint")}/></aside>`;
+  const nothing = dishes.value.length ? "basket_empty" : "menu_empty";
+  if (!lines.value.length) return html`<aside class="checkout" id="basket"><${Empty} title=${t(nothing)} hint=${t(`${nothing}_hint`)}/></aside>`;
   const { currency, delivery_base_fee_minor } = shop.value, cost = (minor) => money(minor, currency), known = fee.value !== null;
   const Line = ({ name, value, tone = "" }) => html`<div class=${tone}><dt>${name}</dt><dd class="num">${value}</dd></div>`;
   return html`<aside class="checkout" id="basket"><form onSubmit=${order}><h2>${t("basket")}</h2>

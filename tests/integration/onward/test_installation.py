@@ -125,6 +125,8 @@ async def test_too_many_requests_are_told_when_to_come_back(
                 statuses.append(reply.status)
         assert statuses == [401] * 20 + [429]
         assert int(reply.headers["Retry-After"]) > 0
+        async with onward.http.post("/api/v1/auth/login", json=body, headers={"X-Forwarded-For": "7.7.7.7"}) as reply:
+            assert reply.status == 401  # somebody else behind the same proxy
         async with onward.http.get("/api/v1/auth/me", headers=onward.as_(onward.world.admin_token)) as reply:
             assert reply.status == 200
             assert int(reply.headers["RateLimit-Remaining"]) > 0
