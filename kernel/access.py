@@ -29,6 +29,7 @@ class Permission(StrEnum):
     ORDERS_READ = "orders.read"
     ORDERS_WRITE = "orders.write"
     CATALOG_WRITE = "catalog.write"
+    API_KEYS = "api_keys"
     FINANCE_READ = "finance.read"
     PLATFORM_READ = "platform.read"
     PLATFORM_WRITE = "platform.write"

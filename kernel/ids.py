@@ -43,6 +43,7 @@ class Kind(StrEnum):
     ROUTE_PLAN = "rpl"
     MESSAGE = "msg"
     MOVE = "mov"
+    API_KEY = "key"
 
 
 def new_id() -> UUID:

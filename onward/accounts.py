@@ -180,7 +180,7 @@ async def _create_business(
         role="business_owner",
         business_id=business_id,
     )
-    key = await service.create_api_key(con, business_id=business_id, name="first")
+    _, key = await service.create_api_key(con, business_id=business_id, name="first")
     return Made(show(Kind.STORE, store_id), key)
 
 

@@ -110,13 +110,14 @@ async def seed_city(db: Database, plan: CityPlan, *, currency: str = "EUR") -> A
                 business_id=business_id,
             )
             token = await tenancy.open_session(con, user_id=owner, now=now)
+            _, api_key = await tenancy.create_api_key(con, business_id=business_id, name="demo")
             businesses.append(
                 BusinessAccess(
                     show(Kind.BUSINESS, business_id),
                     planned.name,
                     subdomain,
                     token,
-                    await tenancy.create_api_key(con, business_id=business_id, name="demo"),
+                    api_key,
                     tuple(show(Kind.STORE, store_id) for store_id in stores),
                     tuple(show(Kind.PRODUCT, product_id) for product_id in products),
                 )

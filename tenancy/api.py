@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -134,18 +135,67 @@ class NewApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
 
 
-class ApiKeyView(msgspec.Struct, frozen=True):
+class NewApiKeyView(msgspec.Struct, frozen=True):
     """A new key. It is shown once: keep it safe."""
 
+    id: str
     key: str
     name: str
 
 
-async def create_api_key(ctx: Ctx, body: NewApiKey) -> ApiKeyView:
-    """Create an API key for this business"""
+class ApiKeyView(msgspec.Struct, frozen=True):
+    """A key by its name and its last four characters; revoked, it opens nothing any more."""
+
+    id: str
+    name: str
+    hint: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class ApiKeys(msgspec.Struct, frozen=True):
+    """The keys of a business, newest first."""
+
+    data: list[ApiKeyView]
+
+
+class ApiKeyPath(msgspec.Struct, frozen=True):
+    """Which key."""
+
+    id: str
+
+
+async def create_api_key(ctx: Ctx, body: NewApiKey) -> NewApiKeyView:
+    """Create an API key for this business. A key itself can't"""
     business_id = ctx.principal.business()
     async with ctx.db.tenant_tx(business_id) as con:
-        return ApiKeyView(await service.create_api_key(con, business_id=business_id, name=body.name), body.name)
+        key_id, key = await service.create_api_key(con, business_id=business_id, name=body.name)
+        made = NewApiKeyView(ids.show(Kind.API_KEY, key_id), key, body.name)
+        detail = {"id": made.id, "name": made.name}
+        await audit.note(con, ctx.principal, "api_key.created", detail, business_id=business_id)
+    return made
+
+
+async def list_api_keys(ctx: Ctx) -> ApiKeys:
+    """Which API keys does this business have?"""
+    async with ctx.db.tenant_tx(ctx.principal.business(), readonly=True) as con:
+        rows = await con.fetch(
+            "SELECT id, name, hint, created_at, revoked_at FROM api_keys ORDER BY created_at DESC, id DESC"
+        )
+    return ApiKeys([ApiKeyView(ids.show(Kind.API_KEY, row["id"]), *row[1:]) for row in rows])
+
+
+async def revoke_api_key(ctx: Ctx, path: ApiKeyPath) -> None:
+    """Take an API key back: from now on it opens nothing. Twice is fine"""
+    business_id = ctx.principal.business()
+    async with ctx.db.tenant_tx(business_id) as con:
+        row = await con.fetchrow(
+            "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1 RETURNING name",
+            ids.parse(Kind.API_KEY, path.id),
+            ctx.clock.now(),
+        )
+        detail = {"id": path.id, "name": one(row, "API key")["name"]}
+        await audit.note(con, ctx.principal, "api_key.revoked", detail, business_id=business_id)
 
 
 class DriverPath(msgspec.Struct, frozen=True):
@@ -194,6 +244,8 @@ ROUTES = (
     Route("GET", "/api/v1/auth/me", me, Permission.SIGNED_IN, Rate.READ),
     Route("POST", "/api/v1/auth/customer/register", register_customer, Permission.PUBLIC, Rate.LOGIN, 201),
     Route("POST", "/api/v1/auth/customer/login", log_in_customer, Permission.PUBLIC, Rate.LOGIN),
-    Route("POST", "/api/v1/api-keys", create_api_key, Permission.CATALOG_WRITE, Rate.WRITE, 201),
+    Route("POST", "/api/v1/api-keys", create_api_key, Permission.API_KEYS, Rate.WRITE, 201),
+    Route("GET", "/api/v1/api-keys", list_api_keys, Permission.API_KEYS, Rate.READ),
+    Route("DELETE", "/api/v1/api-keys/{id}", revoke_api_key, Permission.API_KEYS, Rate.WRITE, 204),
     Route("PATCH", "/api/v1/admin/drivers/{id}", change_driver, Permission.PLATFORM_WRITE, Rate.WRITE),
 )

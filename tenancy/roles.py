@@ -24,6 +24,7 @@ BUSINESS_OWNER: Final = BUSINESS_STAFF | {
     Permission.FINANCE_READ,
     Permission.DEVICES_WRITE,
     Permission.POSITIONS_ERASE,
+    Permission.API_KEYS,
 }
 
 PERMISSIONS: Final[dict[str, frozenset[Permission]]] = {
@@ -42,7 +43,7 @@ PERMISSIONS: Final[dict[str, frozenset[Permission]]] = {
     ),
     "business_owner": BUSINESS_OWNER,
     "dispatcher": BUSINESS_STAFF,
-    "api_key": BUSINESS_OWNER,
+    "api_key": BUSINESS_OWNER - {Permission.API_KEYS},
     "driver": frozenset({Permission.SIGNED_IN, Permission.DRIVE, Permission.DEVICES_WRITE, Permission.TRIPS_READ}),
     "customer": frozenset({Permission.SIGNED_IN, Permission.CUSTOMER, Permission.TRACK}),
     "tracker": frozenset({Permission.TRACK}),

@@ -174,17 +174,14 @@ async def _join(
     )
 
 
-async def create_api_key(con: Connection, *, business_id: UUID, name: str) -> str:
-    """Create an API key and return it: the only time it is seen."""
-    key = new_api_key()
+async def create_api_key(con: Connection, *, business_id: UUID, name: str) -> tuple[UUID, str]:
+    """Create an API key and return its id and itself: the only time it is seen."""
+    key_id, key = new_id(), new_api_key()
     await con.execute(
-        "INSERT INTO api_keys (key_hash, business_id, name, hint) VALUES ($1, $2, $3, $4)",
-        token_hash(key),
-        business_id,
-        name,
-        f"…{key[-4:]}",
-    )
-    return key
+        "INSERT INTO api_keys (id, key_hash, business_id, name, hint) VALUES ($1, $2, $3, $4, $5)",
+        key_id, token_hash(key), business_id, name, f"…{key[-4:]}",
+    )  # fmt: skip
+    return key_id, key
 
 
 # --- signing in --------------------------------------------------------------------------------------------------

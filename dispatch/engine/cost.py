@@ -21,7 +21,6 @@ from dispatch.engine.problem import NOWHERE, REACH_MAX_S, Ints, Problem
 
 TERMS = ("delay", "lateness", "driver_time", "empty_travel", "dedicated_first", "fairness")
 
-
 CELLS_AT_ONCE: Final = 30_000
 """Prices made at once: what they are made of stays in the processor's cache."""
 

@@ -42,6 +42,12 @@ async def eventually(ask: Callable[[], Awaitable[Any]], good: Callable[[Any], An
         raise AssertionError(f"never: {what}; at last {answer}") from None
 
 
+async def call(onward: Onward, method: str, token: str, path: str, **more: Any) -> tuple[int, dict[str, Any]]:
+    """Send a request as whoever holds the token; return the status and the decoded body."""
+    async with onward.http.request(method, path, headers=onward.as_(token), **more) as reply:
+        return reply.status, {} if reply.status == 204 else await reply.json()
+
+
 def photo(color: str = "orange") -> bytes:
     """Return a small JPEG."""
     out = io.BytesIO()

@@ -8,20 +8,15 @@ import pytest
 
 from kernel.db import Reason
 from kernel.ids import Kind, show
-from tests.support.people import courier, create_delivery, eventually, until
+from tests.support.people import call, courier, create_delivery, eventually, until
 from tests.support.server import Onward
 
 PATH = "/api/v1/dispatch/policy"
 
 
-async def call(onward: Onward, method: str, token: str, path: str = PATH, **more: Any) -> tuple[int, dict[str, Any]]:
-    async with onward.http.request(method, path, headers=onward.as_(token), **more) as reply:
-        return reply.status, {} if reply.status == 204 else await reply.json()
-
-
 async def change(onward: Onward, token: str, body: dict[str, Any], business: Any = None) -> tuple[int, dict[str, Any]]:
     params = {} if business is None else {"business_id": show(Kind.BUSINESS, business.id)}
-    return await call(onward, "PATCH", token, json=body, params=params)
+    return await call(onward, "PATCH", token, PATH, json=body, params=params)
 
 
 async def on_board(onward: Onward, token: str, delivery: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +34,7 @@ async def test_a_business_own_fields_go_over_its_operators_and_null_brings_them_
     assert (view["policy"]["weights"]["delay"], view["policy"]["weights"]["lateness"]) == (100, 300)
     _, view = await change(onward, world.rosso.token, {"offer_ttl_s": None, "weights": {"lateness": None}})
     assert (view["set"], view["policy"]["offer_ttl_s"]) == ({}, 60)
-    assert (await call(onward, "GET", world.verde.token))[1]["policy"]["stack_max"] == 3
+    assert (await call(onward, "GET", world.verde.token, PATH))[1]["policy"]["stack_max"] == 3
 
 
 @pytest.mark.parametrize(
@@ -60,19 +55,19 @@ async def test_an_absurd_policy_is_refused_with_its_field(onward: Onward, body: 
     """Bounds on each field, sense between them, and what is the operator's is not a business' to set."""
     status, answer = await change(onward, onward.world.rosso.token, body)
     assert (status, answer["code"], answer["errors"][0]["field"]) == (422, "validation_failed", field)
-    assert (await call(onward, "GET", onward.world.rosso.token))[1]["set"] == {}
+    assert (await call(onward, "GET", onward.world.rosso.token, PATH))[1]["set"] == {}
 
 
 async def test_nobody_sets_or_reads_another_business_policy(onward: Onward) -> None:
     """A business can't reach its neighbour's or its operator's; a driver none at all; a change leaves its trace."""
     world = onward.world
     theirs = {"business_id": show(Kind.BUSINESS, world.verde.id)}
-    assert (await call(onward, "GET", world.rosso.token, params=theirs))[0] == 404
+    assert (await call(onward, "GET", world.rosso.token, PATH, params=theirs))[0] == 404
     assert (await change(onward, world.rosso.token, {"mode": "manual"}, world.verde))[0] == 404
     assert (await change(onward, world.rosso.token, {"mode": "manual"}))[0] == 200
     assert (await change(onward, world.dedicated.token, {"mode": "manual"}))[0] == 403
-    assert (await call(onward, "GET", world.admin_token))[1]["set"] == {}
-    assert (await call(onward, "GET", world.verde.token))[1]["set"] == {}
+    assert (await call(onward, "GET", world.admin_token, PATH))[1]["set"] == {}
+    assert (await call(onward, "GET", world.verde.token, PATH))[1]["set"] == {}
     assert (await change(onward, world.admin_token, {"stack_max": 1}, world.verde))[1]["set"] == {"stack_max": 1}
     async with onward.installation.db.platform_tx(Reason.ADMIN, readonly=True) as con:
         rows = await con.fetch("SELECT business_id, detail FROM audit_log WHERE action = 'policy.changed' ORDER BY id")

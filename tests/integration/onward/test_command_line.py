@@ -21,7 +21,7 @@ import aiohttp
 import psutil
 import pytest
 
-STOP_S = 20.0
+STOP_S = 40.0
 SPEAK_S = 60.0
 
 
