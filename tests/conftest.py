@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -22,11 +21,6 @@ from tests.support.world import World, make_world
 TEMPLATE = "onward_template"
 
 configure(level="warning")
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Run one worker more than there are cores: half of what the tests do is wait for phones, clocks and pages."""
-    return (os.cpu_count() or 1) + 1
 
 
 def database_url(servers: Servers, name: str) -> str:
