@@ -154,6 +154,7 @@ class DriverSocket:
     __slots__ = (
         "_ack_due",
         "_alive_at_s",
+        "_asked_at_s",
         "_clock_ms",
         "_codec",
         "_device_id",
@@ -191,6 +192,7 @@ class DriverSocket:
         """What came before the welcome; None since then."""
         self._heard_at_s = 0.0
         self._alive_at_s = 0.0
+        self._asked_at_s = 0.0
         """When anything came, also the answer to a control frame."""
         self._idle_timer: asyncio.TimerHandle | None = None
 
@@ -274,11 +276,13 @@ class DriverSocket:
         """Ask a silent phone whether it is there; close when it says nothing for long, or its network is gone."""
         now_s = self._loop.time()
         silent_s, dead_s = now_s - self._heard_at_s, now_s - self._alive_at_s
-        if silent_s >= IDLE_MAX_S or dead_s >= 2 * HEARTBEAT_S:
+        asked = self._asked_at_s > self._alive_at_s
+        if silent_s >= IDLE_MAX_S or (asked and now_s - self._asked_at_s >= HEARTBEAT_S):
             self._gateway.close_soon(self, CLOSE_IDLE)
             return
-        if dead_s >= HEARTBEAT_S and not self._transport.is_closing():
+        if dead_s >= HEARTBEAT_S and not asked and not self._transport.is_closing():
             self._transport.write(PING_FRAME)
+            self._asked_at_s = now_s
         if silent_s >= PING_AFTER_S:
             self._send(Ping(self._gateway.clock.now_ms()))
         self._idle_timer = self._loop.call_later(min(HEARTBEAT_S, PING_AFTER_S), self._watch_idle)
