@@ -192,8 +192,8 @@ class DriverSocket:
         """What came before the welcome; None since then."""
         self._heard_at_s = 0.0
         self._alive_at_s = 0.0
-        self._asked_at_s = 0.0
         """When anything came, also the answer to a control frame."""
+        self._asked_at_s = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:

@@ -229,6 +229,7 @@ def _best_of_each(price: NDArray[np.float64], driver: Ints) -> tuple[Ints, NDArr
     best, lowest = np.repeat(starts[:, None], price.shape[1], axis=1), price[starts]
     for step in range(1, int((ends - starts).max())):
         row = np.minimum(starts + step, ends - 1)
-        better = price[row] < lowest
-        best, lowest = np.where(better, row[:, None], best), np.where(better, price[row], lowest)
+        next_price = price[row]
+        best = np.where(next_price < lowest, row[:, None], best)
+        lowest = np.minimum(lowest, next_price)
     return best, lowest
