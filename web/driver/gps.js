@@ -25,7 +25,7 @@ export function follow({ working, stops, period_ms, onFix }) {
   const tick = () => {
     const now = Date.now(), period = period_ms.value[nearness(stops.value, at.value)], fix = at.value;
     if (now - kept_at < period) return;
-    if (fix && fix.t > kept_t) { kept_t = fix.t; kept_at = now; onFix(fix); return; }
+    if (fix && fix.t !== kept_t) { kept_t = fix.t; kept_at = now; onFix(fix); return; }
     // A phone that lies still tells nothing by itself; its driver is there all the same.
     if (now - kept_at > Math.max(QUIET_MS, period)) { kept_at = now; navigator.geolocation.getCurrentPosition(see, fail, OPTIONS); }
   };

@@ -15,7 +15,11 @@ export function queueOf(rows, seq) {
   return { sent, waiting: rows.filter((row) => !row.frame).sort(byN), seq: Math.max(seq, sent.at(-1)?.frame.seq ?? 0) };
 }
 
+const lastFix = ({ sent, waiting }) => waiting.findLast((row) => row.fix)?.fix ?? sent.findLast((row) => row.frame.fixes)?.frame.fixes.at(-1);
+
+// A page that was loaded anew is told the phone's last reading again: it is kept once.
 export function add(queue, row) {
+  if (row.fix && row.fix.t === lastFix(queue)?.t) return { queue };
   const n = Math.max(0, ...queue.sent.map((one) => one.n), queue.waiting.at(-1)?.n ?? 0) + 1, kept = { n, ...row };
   return { queue: { ...queue, waiting: [...queue.waiting, kept] }, put: [kept] };
 }
