@@ -14,6 +14,7 @@ from onward.demo import bundled_helsinki
 from onward.embedded import Servers
 from onward.maps.importer import import_map
 from onward.maps.store import maps_folder
+from tests.support.people import DEADLINE_S
 from tests.support.server import Onward, start_onward
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -28,8 +29,7 @@ FLAGS = [
     "--disable-sync",
 ]
 
-
-expect.set_options(timeout=15_000)  # the deadline of every other wait; a busy machine is no fault
+expect.set_options(timeout=DEADLINE_S * 1000)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from kernel.db import Reason
 from kernel.ids import Kind, new_id, parse
 from tests.support.board import area_of, middle, open_board, row
 from tests.support.pages import DESK, open_page
-from tests.support.people import courier, create_delivery
+from tests.support.people import DEADLINE_S, courier, create_delivery
 from tests.support.server import Onward
 from tracking.ingest import Ingest
 from tracking.wire import WireFix
@@ -276,5 +276,5 @@ async def drive(town: Onward, drivers: list[UUID], step: int) -> None:
         lat, lng = 60.155 + (n % 70) * 0.0005 + step * 0.00002, 24.90 + (n // 70) * 0.0012
         source = await ingest.meet(town.world.operator_id, driver, "phone")
         ingest.add(source, 0, [WireFix(now_ms - 10_000 + step * 1_500, lat, lng, 5.0)], one_is_durable)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(DEADLINE_S):
         await durable.wait()

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, expect
 
 from tests.support.board import middle, named, open_board, projection, row
 from tests.support.pages import DESK, PHONE
-from tests.support.people import courier, create_delivery
+from tests.support.people import DEADLINE_S, courier, create_delivery
 from tests.support.server import Onward
 
 
@@ -86,7 +86,7 @@ async def test_a_door_on_the_map_is_dragged_onto_a_driver_on_the_map(town: Onwar
         await expect(row(page, made)).to_be_visible()
         spot = await projection(page)
         door = spot(60.1700, 24.9440)
-        async with asyncio.timeout(15):  # until the map has drawn what it was given
+        async with asyncio.timeout(DEADLINE_S):  # until the map has drawn what it was given
             while not await page.locator(f'[data-item="{made["id"]}"][data-lit]').count():
                 await page.mouse.move(door[0], door[1] - 40)
                 await page.mouse.move(*door)

@@ -148,7 +148,7 @@ def kept_fixes(rows: list[dict[str, Any]]) -> list[int]:
     return [fix["t"] for frame in frames for fix in frame]
 
 
-@pytest.mark.timeout(OFFLINE_S + 110)
+@pytest.mark.timeout(OFFLINE_S + 300)
 async def test_a_phone_without_a_network_loses_nothing_and_repeats_nothing(town: Onward, browser: Browser) -> None:
     """Cut off between store and door, and reloaded: each fix, status and photo comes once, in order, at its time."""
     async with phone(town, browser, town.world.dedicated) as dora:

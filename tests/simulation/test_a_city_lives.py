@@ -10,7 +10,6 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 import psutil
-import pytest
 
 from kernel.db import Database
 from kernel.redis import Redis, connect
@@ -21,9 +20,8 @@ from onward.maps.store import load_map
 from onward.simulator.plan import demand, make_plan
 from onward.simulator.run import Report
 from tests.support.city import City, city
+from tests.support.people import DEADLINE_S
 from tracking.client import Message, ViewerClient
-
-pytestmark = pytest.mark.timeout(180)
 
 
 async def check(report: Report, db: Database, seed: int) -> None:
@@ -136,7 +134,7 @@ async def test_a_database_that_goes_away_for_a_while_is_waited_for(
 
 async def not_ready(town: City, *, times: int) -> None:
     """Wait until the server has said so many times that it is not ready."""
-    async with aiohttp.ClientSession(town.server.url) as http, asyncio.timeout(60):
+    async with aiohttp.ClientSession(town.server.url) as http, asyncio.timeout(DEADLINE_S):
         while times:
             async with http.get("/readyz") as reply:
                 times -= reply.status == 503

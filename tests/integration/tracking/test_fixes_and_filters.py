@@ -13,7 +13,7 @@ import pytest
 from kernel import keys
 from kernel.db import Reason
 from kernel.ids import Kind, show
-from tests.support.people import courier
+from tests.support.people import DEADLINE_S, courier
 from tests.support.server import Onward
 from tracking.client import DriverClient
 from tracking.fences import Fences, NextStop
@@ -127,7 +127,7 @@ async def test_a_device_whose_clock_is_off_has_its_dot_and_history_at_the_right_
 
     client = DriverClient(onward.url, world.pool[0].token, "odd", now_ms=clock)
     task = asyncio.create_task(client.run())
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(DEADLINE_S):
         await client.connected.wait()
         before_ms = time.time() * 1000
         await client.send_fixes([fix(clock())])

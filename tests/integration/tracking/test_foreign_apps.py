@@ -17,7 +17,7 @@ from kernel.db import Reason
 from kernel.ids import Kind, show
 from kernel.redis import Redis
 from onward.embedded import Servers
-from tests.support.people import until, watcher
+from tests.support.people import DEADLINE_S, until, watcher
 from tests.support.server import Onward, start_onward
 from tests.support.world import Driver
 from tracking.history import HistoryWriter
@@ -43,7 +43,7 @@ async def raw(onward: Onward, *lines: str, body: bytes = b"") -> tuple[int, byte
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     head = "\r\n".join([*lines, f"Host: {address.netloc}", "Connection: close"])
     writer.write(head.encode() + b"\r\n\r\n" + body)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         answer = await reader.read()
     writer.close()
     status, _, rest = answer.partition(b"\r\n")

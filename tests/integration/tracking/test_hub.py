@@ -10,6 +10,7 @@ import pytest
 
 from kernel.redis import Redis, Shards, connect
 from onward.embedded import Servers
+from tests.support.people import DEADLINE_S
 from tracking import hub
 from tracking.hub import Hub
 
@@ -66,7 +67,7 @@ async def test_a_dead_subscription_is_opened_again(
     shards = Shards(connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
     heard: asyncio.Queue[bytes] = asyncio.Queue()
     missed = asyncio.Event()
-    async with asyncio.timeout(20), server, listening(shards) as listener:
+    async with asyncio.timeout(DEADLINE_S), server, listening(shards) as listener:
         await listener.subscribe("{one}:channel", heard.put_nowait, missed.set)
         assert await redis.spublish("{one}:channel", b"first") == 1, "subscribed is subscribed"
         assert await heard.get() == b"first"

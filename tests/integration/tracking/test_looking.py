@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from tests.support.people import courier, until, watcher
+from tests.support.people import DEADLINE_S, courier, until, watcher
 from tests.support.server import Onward
 
 CENTRE = (60.15, 24.90, 60.18, 24.98)
@@ -61,7 +61,7 @@ async def test_an_event_stream_looks_as_its_query_says(onward: Onward) -> None:
         for step in range(1, 4):  # the first is told to everybody: now and then a board hears of all
             await pia.is_at(60.21 + step * 0.001, 24.94)
         await dora.is_at(60.161, 24.94)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE_S):
             while 60.161 not in seen:
                 _, found, data = (await stream.content.readline()).partition(b"data: ")
                 seen |= {row[1] for row in json.loads(data or b"{}").get("positions", ())} if found else set()

@@ -11,6 +11,7 @@ from kernel import keys
 from kernel.clock import SystemClock
 from kernel.db import Database
 from kernel.redis import Redis, Shards
+from tests.support.people import DEADLINE_S
 from tests.support.world import World
 from tracking import dots
 from tracking.fences import Fences
@@ -35,7 +36,7 @@ class Process:
             durable = asyncio.Event()
             self.ingest.add(source, 1, [fix], lambda _seq, _rejected: durable.set())
             writing = asyncio.create_task(self.ingest.run())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(DEADLINE_S):
                 await durable.wait()
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
@@ -57,7 +58,7 @@ async def test_the_older_fix_of_a_second_device_does_not_move_the_dot_back(
         await phone(WireFix(now_ms, 60.17, 24.94))
         await tablet(WireFix(now_ms - 1_000, 60.18, 24.95))
         await tablet(WireFix(now_ms + 1_000, 60.18, 24.95))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_S):
             while len(told) < 2:
                 message = await channel.get_message(ignore_subscribe_messages=True, timeout=1)
                 told += [position[0] for _, position in unpack(message["data"])] if message else []

@@ -16,6 +16,7 @@ from kernel.db import Database
 from kernel.ids import new_id
 from kernel.redis import Command, Redis, Shards, connect
 from onward.embedded import Servers
+from tests.support.people import DEADLINE_S
 from tracking import ingest as ingest_module
 from tracking.fences import Fences
 from tracking.filters_kept import Filters
@@ -53,7 +54,7 @@ async def test_who_waits_for_his_servers_holds_up_nobody(
     shards.away = waiting.operator_id
     running = asyncio.create_task(ingest.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             seq, refused = 1, False
             while not refused:
                 try:
