@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
 import signal
 from collections.abc import AsyncGenerator, Callable
 from multiprocessing.connection import Connection
@@ -16,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from aiohttp import web
 
-from dispatch.planner import ctrl_c_held_back
+from dispatch.processes import FORKED, ctrl_c_held_back, end_with_parent
 from kernel.errors import Problem
 
 RETRY_AFTER_S: Final = 5
@@ -42,9 +41,8 @@ class OwnProcess(Generic[News]):
         self._busy = True
         process: Any = None
         try:
-            context = multiprocessing.get_context("spawn")
-            ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_work, args=(theirs, work), daemon=True)
+            ours, theirs = FORKED.Pipe(duplex=False)
+            process = FORKED.Process(target=_work, args=(theirs, work), daemon=True)
             await asyncio.to_thread(_start, process)
             theirs.close()
             async with asyncio.timeout(limit_s):
@@ -65,8 +63,9 @@ def _start(process: Any) -> None:
 
 
 def _work(out: Connection, work: Callable[[Send[Any]], bytes]) -> None:
-    """Run in the process; a parent that is gone ends it."""
+    """Run in the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     with contextlib.suppress(BrokenPipeError):
         out.send(work(out.send))
 

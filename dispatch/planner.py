@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
 from dispatch import worker
 from dispatch.engine.explain import Explanation
+from dispatch.processes import FORKED, ctrl_c_held_back
 from geo.point import Point
 from geo.travel import TravelTimes, Vehicle
 from kernel.log import get_logger
@@ -67,23 +65,19 @@ class Planner:
         if self._pool is None:
             self._ready = False
             self._pool = ProcessPoolExecutor(
-                self._processes_max,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=worker.start,
-                initargs=(self._make_travel,),
+                self._processes_max, mp_context=FORKED, initializer=worker.start, initargs=(self._make_travel,)
             )
+        pool, limit_s = self._pool, ANSWER_MAX_S if self._ready else ANSWER_MAX_S + START_MAX_S
         try:
-            with ctrl_c_held_back():
-                future = self._pool.submit(work, argument)
-            answer = asyncio.wrap_future(future)
-            answer.add_done_callback(_look_at)
-            limit_s = ANSWER_MAX_S if self._ready else ANSWER_MAX_S + START_MAX_S
             async with asyncio.timeout(self._speed * limit_s):
+                answer = asyncio.wrap_future(await asyncio.to_thread(_submit, pool, work, argument))
+                answer.add_done_callback(_look_at)
                 found = await asyncio.shield(answer)  # cancelled, it would trip over its own process' death
             self._ready = True
             return found
         except (BrokenProcessPool, TimeoutError) as error:
-            self.close(kill=True)
+            if self._pool is pool:
+                self.close(kill=True)
             raise PlannerAway(f"{type(error).__name__}") from None
 
     def close(self, *, kill: bool = False) -> None:
@@ -97,17 +91,16 @@ class Planner:
         pool.shutdown(wait=False, cancel_futures=not kill)
 
 
+def _submit(pool: ProcessPoolExecutor, work: Callable[..., T], argument: object) -> Future[T]:
+    """Hand work over, in a thread: the first waits until the solvers are loaded."""
+    try:
+        with ctrl_c_held_back():
+            return pool.submit(work, argument)
+    except (RuntimeError, OSError, EOFError) as error:  # closed meanwhile, or what it would be forked from has died
+        raise BrokenProcessPool(repr(error)) from None
+
+
 def _look_at(answer: asyncio.Future[T]) -> None:
     """Take note of what nobody waits for any more, so that it is not complained about."""
     if not answer.cancelled():
         answer.exception()
-
-
-@contextlib.contextmanager
-def ctrl_c_held_back() -> Iterator[None]:
-    """A process that is started meanwhile inherits the mask: Ctrl-C never meets it half imported."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

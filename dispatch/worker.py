@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -21,12 +19,12 @@ from dispatch.engine.load import second_price
 from dispatch.engine.plan import Plan
 from dispatch.engine.problem import NOWHERE, OFF_NEVER_S, Driver, Job, JobWeights, Legs, Limits, Problem, Stop, Weights
 from dispatch.engine.solve import solve, solve_and_explain
+from dispatch.processes import end_with_parent
 from dispatch.rides import Rides, straight, table_of
 from dispatch.windows import in_windows
 from geo.point import Point, as_array
 from geo.travel import UNREACHABLE_S, CrowFlies, TravelTimes, Vehicle
 
-PARENT_CHECK_S: Final = 1.0
 STOP_SERVICE_S: Final = 90
 SUGGESTIONS_MAX: Final = 19
 TABLE_PLACES_MAX: Final = 600
@@ -138,13 +136,7 @@ def start(make_travel: Callable[[], TravelTimes]) -> None:
     """Prepare the process: load travel times once, leave signals to the parent, and end when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _State.travel = BoundedTimes(make_travel())
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK_S)
-    os._exit(0)
+    end_with_parent()
 
 
 def answer(question: Question) -> Answer:

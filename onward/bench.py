@@ -23,7 +23,8 @@ console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
 @app.callback()
 def ends_well() -> None:
     """Measure: a table, and JSON as the last line."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the servers that were started end too
+    # as Ctrl-C, which asyncio hears wherever it is: the servers that were started end too
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 OnlyJson = Annotated[bool, typer.Option("--json", help="No table, only the line of JSON.")]

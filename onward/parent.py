@@ -20,7 +20,7 @@ from typing import Any, Final
 import uvloop
 from prometheus_client import multiprocess
 
-from dispatch.planner import ctrl_c_held_back
+from dispatch.processes import ctrl_c_held_back
 from kernel import log as logs
 from kernel.log import get_logger
 from onward.config import Settings

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import psutil
+import pytest
 
 from dispatch.planner import Planner, PlannerAway
 from geo.point import Point
@@ -15,25 +18,24 @@ from tests.support.people import DEADLINE_S
 LEG = (Point(60.17, 24.94), Point(60.18, 24.95), Vehicle.BICYCLE)
 
 
-def children() -> set[psutil.Process]:
-    return set(psutil.Process().children())
-
-
-def kill(started: set[psutil.Process]) -> None:
+def kill(*, also_what_they_come_from: bool) -> None:
     """kill -9 whatever the planner has started, and see it gone."""
-    workers = [child for child in started if "spawn_main" in " ".join(child.cmdline())]
+    me = psutil.Process()
+    come_from = [child for child in me.children() if "forkserver" in " ".join(child.cmdline())]
+    workers = [worker for process in come_from for worker in process.children()]
     assert workers
-    for worker in workers:
-        worker.kill()
-    psutil.wait_procs(workers, timeout=DEADLINE_S)
+    for process in workers + come_from * also_what_they_come_from:
+        process.kill()
+    assert not psutil.wait_procs(workers, timeout=DEADLINE_S)[1]
 
 
-async def test_a_process_that_died_idle_is_replaced() -> None:
+@pytest.mark.parametrize("all_of_them", [False, True])
+async def test_a_process_that_died_idle_is_replaced(*, all_of_them: bool) -> None:
     """Nobody is waiting for it when it dies; who asks next may be told so once, and then gets his answer."""
-    planner, there_before = Planner(TravelFactory(None)), children()
+    planner = Planner(TravelFactory(None))
     try:
         before = await planner.leg_seconds([LEG])
-        kill(children() - there_before)
+        kill(also_what_they_come_from=all_of_them)
         async with asyncio.timeout(DEADLINE_S):
             while True:
                 try:
@@ -44,6 +46,31 @@ async def test_a_process_that_died_idle_is_replaced() -> None:
         assert after == before
     finally:
         planner.close()
+
+
+def test_a_planner_whose_server_was_killed_is_gone_too() -> None:
+    """With kill -9 nobody says goodbye; what was started for the server ends by itself."""
+    with subprocess.Popen([sys.executable, "-c", A_SERVER], stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"planned\n"
+        started = psutil.Process(server.pid).children(recursive=True)
+        assert len(started) > 1
+        server.kill()
+        assert not psutil.wait_procs(started, timeout=DEADLINE_S)[1]
+
+
+A_SERVER = """
+import asyncio
+from dispatch.planner import Planner
+from onward.travel import TravelFactory
+
+async def serve():
+    await Planner(TravelFactory(None)).warm_up()
+    print("planned", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(serve())
+"""
 
 
 async def test_legs_that_follow_on_one_another_take_as_long_as_each_alone() -> None:
