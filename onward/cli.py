@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -48,13 +50,28 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="onward: the open delivery platform.",
 )
 maps = typer.Typer(no_args_is_help=True, help="City maps from OpenStreetMap extracts.")
 app.add_typer(maps, name="map")
 app.command()(init)
 app.add_typer(adding, name="add")
 app.add_typer(bench, name="bench")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"onward {version('onward')}")
+        raise typer.Exit
+
+
+@app.callback()
+def onward(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which one this is.")
+    ] = False,
+) -> None:
+    """The open delivery platform."""
+
 
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one (ONWARD_PORT).")]
 
@@ -148,6 +165,7 @@ def replay(
     assert day is not None
     from onward import whatif
 
+    whatif.a_day(day, datetime.now(UTC).date())  # what is mistyped is told before anything is started
     with begun(data_dir) as filled:
         found = whatif.run_whatif(filled, day=day, drivers=drivers, policy=policy, business=business)
     whatif.tell(found)
@@ -248,8 +266,6 @@ def map_list(data_dir: DataDir = None) -> None:
 @app.command()
 def openapi() -> None:
     """Print the OpenAPI document."""
-    from importlib.metadata import version
-
     from kernel.http import Endpoint
     from onward.openapi import document
     from onward.routes import ROUTES

@@ -33,7 +33,7 @@ from onward.maps.importer import import_map
 from onward.maps.osm import MapError
 from onward.maps.store import load_map, maps_folder
 from onward.processes import running
-from onward.seed import BusinessAccess, seed_city
+from onward.seed import BusinessAccess, seed_city, seed_visitor
 from onward.servers import with_servers
 from onward.simulator.plan import PlannedCourier, make_plan
 from onward.simulator.run import Counts, Orders, Report
@@ -139,7 +139,10 @@ async def _run(
                 access=access,
             )
             example = curl_example(url, access.businesses[0], plan.couriers[0])
-            watch = _show(orders, example) if for_s is None else asyncio.sleep(0)
+            if for_s is None:
+                watch = _show(orders, example, visitor=await seed_visitor(installation.db, access))
+            else:
+                watch = asyncio.sleep(0)
             report = await simulate(orders, Path(scratch) / "orders.json", result, stop, watch)
         lost = await lost_fixes(installation.db, report.acked)
     seen = msgspec.structs.asdict(report)
@@ -226,7 +229,7 @@ def curl_example(url: str, business: BusinessAccess, door: PlannedCourier) -> st
     )
 
 
-async def _show(orders: Orders, example: str) -> None:
+async def _show(orders: Orders, example: str, *, visitor: str) -> None:
     """Print the links, then keep a small table of what is going on."""
     access, url = orders.access, orders.url
     _tell()
@@ -235,6 +238,7 @@ async def _show(orders: Orders, example: str) -> None:
         _tell(business.name, f"{url}/board/#{business.token}")
     _tell("Order something", f"{url}/shop/?s={access.businesses[0].subdomain}")
     _tell("Sign in yourself", f"{url}/  e-mail {access.admin_email}  password {access.admin_password}")
+    _tell("Be a driver", f"{url}/driver/  e-mail {visitor}  same password; in a browser whose position is in town")
     _tell("Ask for a delivery", example)
     _tell()
     _tell("", "A customer's page opens from any delivery on the board. Ctrl-C stops everything.")

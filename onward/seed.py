@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from kernel.db import Database, Reason
+from kernel.db import Database, Reason, one
 from kernel.ids import Kind, show
 from onward.simulator.plan import CityPlan
 from storefront_api.catalog import service as catalog
@@ -19,6 +19,9 @@ from tenancy.stores import create_store
 
 OPERATOR: Final = "City Couriers"
 FILE_MODE: Final = 0o600
+_ADMIN: Final = """
+SELECT m.operator_id, u.password_hash FROM users u JOIN memberships m ON m.user_id = u.id WHERE u.email = $1
+"""
 
 
 class BusinessAccess(msgspec.Struct, frozen=True):
@@ -55,6 +58,26 @@ class Access(msgspec.Struct, frozen=True):
         """Write to a file that only its owner can read."""
         path.touch(mode=FILE_MODE)
         path.write_bytes(msgspec.json.encode(self))
+
+
+async def seed_visitor(db: Database, access: Access) -> str:
+    """Add a driver of the shared pool whom nobody plays: whoever tries the demo is he. Return his e-mail address.
+
+    He signs in with the administrator's password.
+    """
+    async with db.platform_tx(Reason.SEED) as con:
+        admin = one(await con.fetchrow(_ADMIN, access.admin_email), "user")
+        email = access.admin_email.replace("admin", "driver", 1)
+        await tenancy.create_driver(
+            con,
+            operator_id=admin["operator_id"],
+            email=email,
+            password_hash=admin["password_hash"],
+            name="You",
+            vehicle="bicycle",
+            pool="shared_pool",
+        )
+    return email
 
 
 async def seed_city(db: Database, plan: CityPlan, *, currency: str = "EUR") -> Access:

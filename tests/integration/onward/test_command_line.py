@@ -85,13 +85,19 @@ def asked(command: str) -> tuple[str, dict[str, str], dict[str, Any]]:
     return words[words.index("POST") + 1], dict(headers), json.loads(words[words.index("-d") + 1])
 
 
-async def test_a_demo_prints_a_command_that_works_and_ctrl_c_ends_it_soon_and_well(
+async def test_a_demo_prints_what_works_and_ctrl_c_ends_it_soon_and_well(
     data_dir: Path, terminals: list[Terminal]
 ) -> None:
     """The servers outlive the interrupt until everybody is home: nothing is lost, and nobody complains."""
     demo = Terminal("demo", "--drivers", "6", "--businesses", "1", "--port", "0", "--data-dir", str(data_dir))
     terminals.append(demo)
+    password = demo.says("Sign in yourself").split()[-1]
+    page, _, email = demo.says("Be a driver").partition("driver")[2].split()[:3]
     url, headers, body = asked(demo.says("curl -X POST").partition("delivery")[2])
+    sign_in = page.replace("/driver/", "/api/v1/auth/login")
+    async with aiohttp.ClientSession() as http:
+        async with http.post(sign_in, json={"email": email, "password": password}) as reply:
+            assert (await reply.json())["principal"]["role"] == "driver"
     async with aiohttp.ClientSession(headers=headers) as http, asyncio.timeout(SPEAK_S):
         async with http.post(url, json=body) as reply:
             assert reply.status == 201, await reply.text()
@@ -244,6 +250,7 @@ async def test_from_nothing_to_a_delivery_of_ones_own(data_dir: Path, terminals:
         (("replay", "no-such-file"), {}, "no-such-file can't be read: No such file or directory."),
         (("replay", __file__), {}, "is not in the format csv: it has no column vehicle"),
         (("replay", __file__, "--format", "x"), {}, "There is no format x: one of porto, capmetro, csv."),
+        (("replay", "--date", "bogus"), {}, "--date: use yesterday, today, or a day like 2026-05-04."),
         (("add", "driver"), {}, "There is no operator yet: run `onward init` first."),
     ],
 )
