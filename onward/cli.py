@@ -87,14 +87,14 @@ def serve(
     ] = None,
 ) -> None:
     """Run the server until Ctrl-C."""
-    from onward.maps.store import map_dir, no_map
+    from onward.maps.store import map_of, no_map
     from onward.parent import serve_several
     from onward.processes import serve as serve_alone
     from onward.servers import with_servers
 
     settings = settings_from(data_dir=data_dir, host=host, port=port, map_name=map_name, processes=processes)
     log_as(settings)
-    if "map_name" in settings.model_fields_set and map_dir(settings.data_dir, settings.map_name) is None:
+    if settings.map_name and map_of(settings) is None:
         raise Refused(no_map(settings))
 
     def ready(url: str, hints: tuple[str, ...]) -> None:
@@ -230,16 +230,17 @@ def map_import(
 
     from onward.maps.importer import import_map
     from onward.maps.osm import MapError
-    from onward.maps.store import maps_folder
+    from onward.maps.store import map_of, maps_folder
 
     settings = settings_from(data_dir=data_dir)
     known_as = (name or file.name.split(".")[0]).lower()
+    folder = maps_folder(settings.data_dir) / known_as
     with Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True) as bar:
         task = bar.add_task("map", total=1.0)
         try:
             info = import_map(
                 file,
-                maps_folder(settings.data_dir) / known_as,
+                folder,
                 name=known_as,
                 progress=lambda what, share: bar.update(task, description=what, completed=share),
             )
@@ -248,7 +249,10 @@ def map_import(
             console.print(f"[red]{error}[/]")
             raise typer.Exit(1) from None
     console.print(f"[bold]{known_as}[/]: {info.junctions} junctions, {info.places} places. {info.attribution}")
-    console.print(f"Serve it with `onward serve --map {known_as}` or ONWARD_MAP_NAME={known_as}.")
+    if map_of(settings) == folder.resolve():
+        console.print("`onward serve` serves it.")
+    else:
+        console.print(f"Serve it with `onward serve --map {known_as}` or ONWARD_MAP_NAME={known_as}.")
 
 
 @maps.command("list")

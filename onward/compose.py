@@ -38,7 +38,7 @@ from kernel.supervise import Supervisor
 from onward import asyncapi, health, mappage, middleware, openapi, pages, reactions, routes, timers
 from onward.adapters.wake import wake_up_by
 from onward.config import Settings
-from onward.maps.store import map_dir
+from onward.maps.store import map_of
 from onward.travel import TravelFactory
 from storefront_api.orders.views import ShopOrders
 from tenancy.service import authenticate, ended
@@ -97,7 +97,7 @@ async def build(settings: Settings, clock: Clock) -> Installation:
     redis, supervisor = connect(settings.redis_url), Supervisor()
     shards = Shards(redis, replicas_min=settings.redis_replicas_min())
     links = TrackingLinks(settings.signing_secret(), settings.public_url)
-    travel = TravelFactory(map_dir(settings.data_dir, settings.map_name), settings.routing_url)
+    travel = TravelFactory(map_of(settings), settings.routing_url)
     streets = replace(travel, routing_url="")  # a whole day has too many places to ask a server for
     live, facts, push, fences, hub = (
         LivePositions(redis),

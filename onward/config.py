@@ -63,7 +63,9 @@ class Settings(BaseSettings):
         default="127.0.0.0/8,::1",
         description="Networks of proxies in front, with commas: X-Forwarded-For and -Proto are believed of them.",
     )
-    map_name: str = Field(default="helsinki", description="Which imported map to serve (`onward map list`).")
+    map_name: str = Field(
+        default="", description="Which imported map to serve (`onward map list`); empty: the only one."
+    )
     routing_url: RoutingUrl = Field(
         default="",
         description="A server for travel times: osrm+http://… or valhalla+http://…; empty: the map's streets.",

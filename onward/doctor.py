@@ -16,7 +16,7 @@ from kernel.db import AWAY, Database, Reason
 from kernel.redis import Shards, connect
 from onward import routing_look
 from onward.config import Settings
-from onward.maps.store import load_map, map_dir, no_map
+from onward.maps.store import load_map, map_of, no_map
 from onward.migrate import folder, read
 from onward.travel import TravelFactory
 
@@ -38,7 +38,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     async for finding in _database(settings):
         yield finding
     yield await _redis(settings)
-    known = map_dir(settings.data_dir, settings.map_name)
+    known = map_of(settings)
     if settings.routing_url:
         yield await _routing(settings, known)
     yield Finding(
@@ -94,7 +94,11 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
     finally:
         await con.close()
     missing = [m.name for m in read(folder()) if m.name not in names]
-    yield Finding("migrations", not missing, f"run `onward migrate`: {', '.join(missing)}" if missing else "up to date")
+    yield Finding(
+        "migrations",
+        not missing,
+        f"run `onward init` or `onward migrate`: {', '.join(missing)}" if missing else "up to date",
+    )
     if missing:
         return
     db = await Database.connect(settings.database_url, size_max=2)

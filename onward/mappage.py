@@ -12,7 +12,7 @@ from kernel.errors import Problem
 from kernel.http import json_body
 from kernel.proxies import origin
 from onward.config import Settings
-from onward.maps.store import CityMap, MapInfo, load_map, map_dir
+from onward.maps.store import CityMap, MapInfo, load_map, map_of
 from onward.maps.style import map_style
 from onward.maps.tiles import TileSource
 
@@ -33,7 +33,7 @@ class MapPage(msgspec.Struct, frozen=True):
 
 def mount(app: web.Application, settings: Settings) -> None:
     """Serve `/map/info.json`, `/map/style-light.json`, `/map/style-dark.json` and `/tiles/{z}/{x}/{y}.mvt`."""
-    folder = map_dir(settings.data_dir, settings.map_name)
+    folder = map_of(settings)
     city = load_map(folder) if folder is not None else None
     info = _info(city, settings)
 

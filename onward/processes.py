@@ -20,7 +20,7 @@ from onward.accounts import has_operator
 from onward.compose import Installation, build
 from onward.config import Settings
 from onward.errors import Refused
-from onward.maps.store import map_dir, no_map
+from onward.maps.store import map_of, no_map
 from onward.migrate import migrate
 
 SYSTEM_CLOCK: Final = SystemClock()
@@ -105,7 +105,7 @@ async def _missing(installation: Installation) -> tuple[str, ...]:
     settings, hints = installation.settings, []
     if not await has_operator(installation.db):
         hints.append("Nobody can sign in yet: run `onward init`, here in another terminal or after Ctrl-C.")
-    if not settings.style_url and map_dir(settings.data_dir, settings.map_name) is None:
+    if not settings.style_url and map_of(settings) is None:
         hints.append(f"Pages show no street map. {no_map(settings)}")
     return tuple(hints)
 

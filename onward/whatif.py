@@ -27,7 +27,7 @@ from kernel.db import Database, Reason
 from kernel.errors import Problem
 from onward.config import Settings
 from onward.errors import Refused
-from onward.maps.store import map_dir
+from onward.maps.store import map_of
 from onward.travel import TravelFactory
 
 DELIVERIES_MAX: Final = 20_000
@@ -68,7 +68,7 @@ def run_whatif(settings: Settings, *, day: str, drivers: int, policy: Path | Non
         def told(phase: Phase, share: float) -> None:
             bar.update(tasks[phase], completed=share)
 
-        travel = TravelFactory(map_dir(settings.data_dir, settings.map_name))()
+        travel = TravelFactory(map_of(settings))()
         return compare(past, change, travel, told, of=business_id)
 
 

@@ -84,8 +84,20 @@ def list_maps(data_dir: Path) -> list[MapInfo]:
     return [CityMap(file.parent).info for file in sorted(maps_folder(data_dir).glob(f"*/{INFO_FILE}"))]
 
 
+def map_of(settings: Settings) -> Path | None:
+    """Return the folder of the map to serve: the named one, or without a name the only one; None when there is none."""
+    if settings.map_name:
+        return map_dir(settings.data_dir, settings.map_name)
+    found = list_maps(settings.data_dir)
+    return map_dir(settings.data_dir, found[0].name) if len(found) == 1 else None
+
+
 def no_map(settings: Settings) -> str:
-    """Return what to do about the map of the settings, which was not imported."""
-    others = ", ".join(info.name for info in list_maps(settings.data_dir))
-    choose = f"choose one of {others} with `onward serve --map`, or " if others else ""
-    return f"There is no map called {settings.map_name}: {choose}run `onward map import FILE.osm.pbf`."
+    """Return what to do where `map_of` found none."""
+    known = ", ".join(info.name for info in list_maps(settings.data_dir))
+    todo = "run `onward map import FILE.osm.pbf`."
+    if known:
+        todo = f"choose one of {known} with `--map` or ONWARD_MAP_NAME, or {todo}"
+    if settings.map_name:
+        return f"There is no map called {settings.map_name}: {todo}"
+    return f"{'Several maps were' if known else 'No map was'} imported: {todo}"
