@@ -32,8 +32,8 @@ FLAGS = [
 expect.set_options(timeout=DEADLINE_S * 1000)
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
     """Chromium as `make test` found or installed it."""
     path = next((found for name in NAMES if (found := shutil.which(name))), None)
     assert path is not None, "Chromium is missing: `make test` installs it, or apt-get install chromium."
@@ -44,8 +44,25 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def town(db_url: str, servers: Servers, redis: Any, tmp_path: Path) -> AsyncIterator[Onward]:
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The browser without anything open, and nothing left open after the test."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
+
+
+@pytest.fixture(scope="session")
+def helsinki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A map, imported once."""
+    folder = tmp_path_factory.mktemp("maps") / "helsinki"
+    import_map(bundled_helsinki(), folder, name="helsinki")
+    return folder
+
+
+@pytest.fixture
+async def town(db_url: str, servers: Servers, redis: Any, tmp_path: Path, helsinki: Path) -> AsyncIterator[Onward]:
     """The product with a real map under it."""
-    import_map(bundled_helsinki(), maps_folder(tmp_path) / "helsinki", name="helsinki")
+    maps_folder(tmp_path).mkdir()
+    (maps_folder(tmp_path) / "helsinki").symlink_to(helsinki)
     async with start_onward(db_url, servers.redis_url, tmp_path) as running:
         yield running
