@@ -139,7 +139,9 @@ def demo(
 @app.command()
 def replay(
     file: Annotated[Path | None, typer.Argument(help="A file of GPS traces (.gz is fine).")] = None,
-    format_: Annotated[str, typer.Option("--format", help="porto, capmetro or csv.")] = "csv",
+    format_: Annotated[
+        str, typer.Option("--format", help="porto, capmetro, or csv: vehicle, t (Unix seconds), lat, lng.")
+    ] = "csv",
     speed: Annotated[float, typer.Option(min=0.1, help="How many times faster than it was.")] = 60.0,
     vehicles: Annotated[int, typer.Option(min=1, max=5000, help="How many at once, at most.")] = 300,
     day: Annotated[str | None, typer.Option("--date", help="A past day instead: yesterday, today, 2026-05-04.")] = None,

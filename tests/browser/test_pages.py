@@ -174,6 +174,7 @@ async def test_a_guest_orders_in_the_shop_and_lands_on_the_tracking_page(town: O
     await fill_in_an_order(page, telephone="+358 40 123 4567")
     await page.get_by_role("button", name="Order and pay").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Order received")
+    await expect(page.get_by_text("Pay in cash at the door")).to_be_visible()
     assert complaints == []
 
 

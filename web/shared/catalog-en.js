@@ -189,7 +189,7 @@ export default {
   stops_before: "{n} stop before you|{n} stops before you", next_stop: "You are the next stop",
   step_kitchen: "Preparing", step_picked_up: "Picked up", step_way: "On the way", step_door: "Delivered",
   courier: "Your courier", courier_soon: "You will see your courier here on the way to you.",
-  your_order: "Your order", delivery_fee: "Delivery", tip: "Tip", total: "Total", pay_cash: "Pay in cash at the door",
+  your_order: "Your order", delivery_fee: "Delivery", tip: "Tip", total: "Total", pay_cash: "Pay in cash at the door", paid_cash: "Paid in cash at the door",
   instructions: "Your note for the courier", pin: "PIN for your courier", pin_hint: "Tell it to the courier at the door, not before.", proof: "Proof of delivery", way: "The way to you", other_stop: "Another stop",
   silent_courier: "Position from {time}", code: "Code",
   link_wrong: "This link does not work", link_wrong_hint: "It may be incomplete, or the delivery ended more than a day ago. Open it again from your message.",
@@ -211,6 +211,7 @@ export default {
   pick_door_first: "Mark your door on the map first.", no_map_shop: "Your door has to be marked on the map, and this browser can't draw it.",
   order_now: "Order and pay {total} in cash", order_cash: "Order and pay in cash", shop_closed: "Closed now", open_now: "Open now",
   fee_from: "from {fee}", shop_missing: "There is no shop at this address", shop_missing_hint: "Check the link: it ends in ?s= and the shop's name.",
+  shop_busy: "One moment, please", shop_busy_hint: "Too much was asked for from your network. Load the page again in a minute.",
   shop_silent: "The shop can't be reached", shop_silent_hint: "Check the connection and load the page again.",
 
   dr_title: "Driver", dr_door_hint: "Sign in with the e-mail and password your dispatcher gave you.", dr_no_driver: "This account is not a driver's. Dispatchers sign in on the home page.",

@@ -187,7 +187,7 @@ export default {
   stops_before: "{n} pysähdys ennen sinua|{n} pysähdystä ennen sinua", next_stop: "Olet seuraava pysähdys",
   step_kitchen: "Valmistus", step_picked_up: "Noudettu", step_way: "Matkalla", step_door: "Toimitettu",
   courier: "Kuljettajasi", courier_soon: "Näet kuljettajan tässä, kun hän on matkalla luoksesi.",
-  your_order: "Tilauksesi", delivery_fee: "Toimitus", tip: "Tippi", total: "Yhteensä", pay_cash: "Maksa ovella käteisellä",
+  your_order: "Tilauksesi", delivery_fee: "Toimitus", tip: "Tippi", total: "Yhteensä", pay_cash: "Maksa ovella käteisellä", paid_cash: "Maksettu ovella käteisellä",
   instructions: "Viestisi kuljettajalle", pin: "PIN kuljettajalle", pin_hint: "Kerro se kuljettajalle vasta ovella.", proof: "Todiste luovutuksesta", way: "Matka luoksesi", other_stop: "Muu pysähdys",
   silent_courier: "Sijainti kello {time}", code: "Koodi",
   link_wrong: "Linkki ei toimi", link_wrong_hint: "Se voi olla vajaa, tai toimituksesta on yli vuorokausi. Avaa se uudelleen viestistäsi.",
@@ -209,6 +209,7 @@ export default {
   pick_door_first: "Merkitse ensin ovesi karttaan.", no_map_shop: "Ovi täytyy merkitä karttaan, eikä selain voi piirtää sitä.",
   order_now: "Tilaa · {total} käteisellä", order_cash: "Tilaa, maksa käteisellä", shop_closed: "Suljettu", open_now: "Avoinna",
   fee_from: "alkaen {fee}", shop_missing: "Tässä osoitteessa ei ole kauppaa", shop_missing_hint: "Tarkista linkki: sen lopussa on ?s= ja kaupan nimi.",
+  shop_busy: "Hetkinen", shop_busy_hint: "Verkostasi tuli liikaa pyyntöjä. Lataa sivu uudelleen minuutin kuluttua.",
   shop_silent: "Kauppaan ei saada yhteyttä", shop_silent_hint: "Tarkista verkko ja lataa sivu uudelleen.",
 
   dr_title: "Kuljettaja", dr_door_hint: "Kirjaudu sähköpostilla ja salasanalla, jotka sait ajojärjestelijältä.", dr_no_driver: "Tämä tili ei ole kuljettajan. Ajojärjestelijät kirjautuvat etusivulla.",

@@ -29,7 +29,7 @@ async function open() {
     wear(found.color);
     document.title = found.name;
     [shop.value, dishes.value, sections.value] = [found, menu, categories.data];
-  } catch (error) { trouble.value = error.problem?.status === 404 || error.problem?.status === 422 ? "missing" : "silent"; }
+  } catch (error) { trouble.value = { 404: "missing", 422: "missing", 429: "busy" }[error.problem?.status] ?? "silent"; }
 }
 if (subdomain) open(); else trouble.value = "missing";
 

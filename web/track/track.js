@@ -106,13 +106,14 @@ function Way({ v }) {
     <span>${name(stop)}</span>${stop.status === "done" && html`<${Icon} name="check"/>`}</li>`)}</ol>
     ${v.dropoff.instructions && html`<p class="note"><${Icon} name="note"/><span><small>${t("instructions")}</small>${v.dropoff.instructions}</span></p>`}</section>`;
 }
-function Bill({ order }) {
+function Bill({ order, status }) {
+  const pay = order.payment === "cash" && (ARRIVED.has(status) ? "paid_cash" : !ENDED.has(status) && "pay_cash");
   const Line = ({ name, minor, tone = "" }) => html`<div class=${tone}><dt>${name}</dt><dd class="num">${money(minor, order.currency)}</dd></div>`;
   return html`<section><h2>${t("your_order")} <small>${order.number}</small></h2><dl class="bill">
     ${order.items.map((item, n) => html`<${Line} key=${n} name=${`${item.quantity} × ${item.name}`} minor=${item.total_minor}/>`)}
     <${Line} name=${t("delivery_fee")} minor=${order.delivery_fee_minor} tone="soft"/>${order.tip_minor > 0 && html`<${Line} name=${t("tip")} minor=${order.tip_minor} tone="soft"/>`}
     <${Line} name=${t("total")} minor=${order.total_minor} tone="sum"/></dl>
-    ${order.payment === "cash" && html`<p class="note"><${Icon} name="cash"/><span>${t("pay_cash")}</span></p>`}</section>`;
+    ${pay && html`<p class="note"><${Icon} name="cash"/><span>${t(pay)}</span></p>`}</section>`;
 }
 // Between the door and the courier, with no number shown to either.
 function Messages({ v }) {
@@ -134,7 +135,7 @@ function Track() {
     <${Messages} v=${v}/>
     ${proof.value && html`<section><h2>${t("proof")}</h2><img class="proof" src=${proof.value} alt=${t("proof")}/></section>`}
     ${!ENDED.has(v.status) && html`<${Way} v=${v}/>`}
-    ${v.order && html`<${Bill} order=${v.order}/>`}
+    ${v.order && html`<${Bill} order=${v.order} status=${v.status}/>`}
     <section><h2>${t("timeline")}</h2><${Timeline} steps=${v.timeline} prefix="s_"/></section></main></div>`;
 }
 render(html`<${Track}/>`, document.getElementById("app"));
