@@ -20,7 +20,7 @@ from dispatch.engine.problem import REACH_MAX_S
 from dispatch.eta_models import Model, Models
 from dispatch.learning import StopKind
 from dispatch.offer import MISSED_MAX
-from dispatch.policy import Policies
+from dispatch.policy import Policies, Policy
 from dispatch.rows import AT_CLOSED_STORE, BOTH_ENDS
 from dispatch.unassigned import OpenCode, UnassignedReason
 from dispatch.worker import STOP_SERVICE_S, LiveDriver, LiveStop, OpenJob, Question
@@ -60,6 +60,11 @@ JOIN businesses b ON b.id = d.business_id
 {BOTH_ENDS}
 """
 
+_TURN: Final = """
+CASE WHEN d.unassigned_reason IS NOT NULL THEN uuid_hash_extended(d.id, extract(epoch FROM $2)::bigint) END,
+d.created_at, d.id"""
+"""New work in the order it came; what was looked at in vain takes turns, another order each second."""
+
 _JOBS: Final = f"""{_DELIVERY}
 WHERE d.operator_id = $1 AND d.status = 'pending' AND d.planned_route_id IS NULL
   AND (d.was_ready_at IS NOT NULL OR d.ready_at <= $4)
@@ -68,8 +73,7 @@ WHERE d.operator_id = $1 AND d.status = 'pending' AND d.planned_route_id IS NULL
   AND (d.retry_at IS NULL OR d.retry_at NOT BETWEEN $2 AND $2 + make_interval(secs => {HELD_MAX_S}))
   AND NOT {AT_CLOSED_STORE}
 ORDER BY d.unassigned_reason IS NOT NULL,
-  row_number() OVER (PARTITION BY d.business_id, d.unassigned_reason IS NOT NULL ORDER BY d.created_at, d.id),
-  d.created_at, d.id
+  row_number() OVER (PARTITION BY d.business_id, d.unassigned_reason IS NOT NULL ORDER BY {_TURN}), {_TURN}
 LIMIT $6
 """
 
@@ -128,7 +132,7 @@ async def take(db: Database, live: LivePositions, models: Models, operator_id: U
         policies = await policy.load(con, operator_id)
         usual = policies.operator
         asked = (operator_id, now, usual.decline_cooldown_s)
-        waiting = await con.fetch(_JOBS, *asked, now + timedelta(seconds=LEAD_S), usual.mode.value, JOBS_MAX)
+        waiting = await _waiting(con, asked, usual)
         manual = await con.fetch(_FOR_A_DISPATCHER, *asked, usual.mode.value, MANUAL)
         closed = await con.fetch(_AT_CLOSED_STORES, *asked, STORE_CLOSED)
         jobs, paused = await zones.without_paused(con, operator_id, waiting, now)
@@ -162,12 +166,18 @@ async def about_all(db: Database, live: LivePositions, models: Models, operator_
     async with db.platform_tx(Reason.DRIVER_MOVES, readonly=True) as con:
         policies = await policy.load(con, operator_id)
         asked = (operator_id, now, policies.operator.decline_cooldown_s)
-        until = now + timedelta(seconds=LEAD_S)
-        waiting = await con.fetch(_JOBS, *asked, until, policies.operator.mode.value, JOBS_MAX)
+        waiting = await _waiting(con, asked, policies.operator)
         jobs, _ = await zones.without_paused(con, operator_id, waiting, now)
         drivers = await _on_shift(con, operator_id, policies, now)
         model = await models.of(con, operator_id)
     return await _question(live, operator_id, jobs, [], drivers, policies, model, now, everybody=True)
+
+
+async def _waiting(con: Connection, asked: tuple[UUID, datetime, int], usual: Policy) -> list[Record]:
+    """Return what waits for a driver, the oldest first; of very much not all, and not always the same."""
+    until = asked[1] + timedelta(seconds=LEAD_S)
+    rows = await con.fetch(_JOBS, *asked, until, usual.mode.value, JOBS_MAX)
+    return sorted(rows, key=lambda row: (row["created_at"], row["id"]))
 
 
 async def _on_shift(con: Connection, operator_id: UUID, policies: Policies, now: datetime) -> list[Record]:

@@ -166,17 +166,19 @@ async def test_a_viewer_who_never_reads_is_cut_off(aiohttp_server: Any, where: s
     writer.close()
 
 
-async def test_what_nobody_can_carry_does_not_keep_new_work_waiting(
-    onward: Onward, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("in_vain", [1, 2])
+async def test_what_nobody_can_carry_does_not_keep_other_work_waiting(
+    onward: Onward, monkeypatch: pytest.MonkeyPatch, in_vain: int
 ) -> None:
-    """With room for one job in a tick, the new delivery goes before the one that found nobody."""
+    """With room for one job in a tick, new work goes before what found nobody, and that takes turns."""
     monkeypatch.setattr(snapshot, "JOBS_MAX", 1)
-    old = await create_delivery(onward, onward.world.verde)
+    await create_delivery(onward, onward.world.verde)
     async with watcher(onward, onward.world.admin_token) as board:
-        await board.sees(
-            lambda o: any(d["unassigned_reason"] for d in o["deliveries"] if d["id"] == old["id"]), "nobody for it"
-        )
+        await board.sees(lambda o: any(d["unassigned_reason"] for d in o["deliveries"]), "nobody for it")
         new = await create_delivery(onward, onward.world.rosso)
+        await board.sees(
+            lambda o: sum(d["unassigned_reason"] is not None for d in o["deliveries"]) >= in_vain, "nobody for them"
+        )
         async with courier(onward, onward.world.dedicated) as dora:
             await dora.goes_online(60.169, 24.94)
             assert (await dora.is_offered())["deliveries"] == [new["id"]]
