@@ -10,12 +10,13 @@ import contextlib
 import signal
 from collections.abc import AsyncGenerator, Callable
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from dispatch.processes import FORKED, ctrl_c_held_back, end_with_parent
+from dispatch.processes import FORKED, beginning, end_with_parent
 from kernel.errors import Problem
 
 RETRY_AFTER_S: Final = 5
@@ -39,13 +40,12 @@ class OwnProcess(Generic[News]):
         if self._busy:
             raise Problem("unavailable", f"Another {self._what}: try again shortly.", retry_after_s=RETRY_AFTER_S)
         self._busy = True
-        process: Any = None
+        ours, theirs = FORKED.Pipe(duplex=False)
+        process = FORKED.Process(target=_work, args=(theirs, work), daemon=True)
+        starting = asyncio.ensure_future(asyncio.to_thread(_start, process, theirs))
         try:
-            ours, theirs = FORKED.Pipe(duplex=False)
-            process = FORKED.Process(target=_work, args=(theirs, work), daemon=True)
-            await asyncio.to_thread(_start, process)
-            theirs.close()
             async with asyncio.timeout(limit_s):
+                await asyncio.shield(starting)
                 while not isinstance(heard := await asyncio.to_thread(ours.recv), bytes):
                     yield heard
             yield heard
@@ -53,13 +53,17 @@ class OwnProcess(Generic[News]):
             raise Problem("unavailable", "Its process ended before it was done.", retry_after_s=RETRY_AFTER_S) from None
         finally:
             self._busy = False
-            if process is not None:
-                process.kill()
+            starting.add_done_callback(lambda _: _end(process))  # also of what begins when nobody listens any more
 
 
-def _start(process: Any) -> None:
-    with ctrl_c_held_back():
-        process.start()
+def _start(process: ForkServerProcess, theirs: Connection) -> None:
+    with theirs, contextlib.suppress(OSError, EOFError), beginning():
+        process.start()  # who reads from the other end hears of it when it does not
+
+
+def _end(process: ForkServerProcess) -> None:
+    if process.pid is not None:
+        process.kill()
 
 
 def _work(out: Connection, work: Callable[[Send[Any]], bytes]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
 from dispatch import worker
 from dispatch.engine.explain import Explanation
-from dispatch.processes import FORKED, ctrl_c_held_back
+from dispatch.processes import FORKED, beginning
 from geo.point import Point
 from geo.travel import TravelTimes, Vehicle
 from kernel.log import get_logger
@@ -39,6 +39,8 @@ class Planner:
         self._processes_max = max(1, (os.cpu_count() or 1) // (2 * sharing))
         self._speed = speed
         self._pool: ProcessPoolExecutor | None = None
+        self._thread = ThreadPoolExecutor(1, "planner")
+        """Where processes begin and end, in order: either may wait for another, and the event loop for neither."""
         self._ready = False
 
     async def warm_up(self) -> None:
@@ -70,7 +72,8 @@ class Planner:
         pool, limit_s = self._pool, ANSWER_MAX_S if self._ready else ANSWER_MAX_S + START_MAX_S
         try:
             async with asyncio.timeout(self._speed * limit_s):
-                answer = asyncio.wrap_future(await asyncio.to_thread(_submit, pool, work, argument))
+                handed = asyncio.get_running_loop().run_in_executor(self._thread, _submit, pool, work, argument)
+                answer = asyncio.wrap_future(await handed)
                 answer.add_done_callback(_look_at)
                 found = await asyncio.shield(answer)  # cancelled, it would trip over its own process' death
             self._ready = True
@@ -83,21 +86,24 @@ class Planner:
     def close(self, *, kill: bool = False) -> None:
         """End the processes."""
         pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        if kill:
-            for process in list((pool._processes or {}).values()):
-                process.kill()
-        pool.shutdown(wait=False, cancel_futures=not kill)
+        if pool is not None:
+            self._thread.submit(_end, pool, kill=kill)
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[..., T], argument: object) -> Future[T]:
-    """Hand work over, in a thread: the first waits until the solvers are loaded."""
+    """Hand work over; the first waits until the solvers are loaded."""
     try:
-        with ctrl_c_held_back():
+        with beginning():
             return pool.submit(work, argument)
     except (RuntimeError, OSError, EOFError) as error:  # closed meanwhile, or what it would be forked from has died
         raise BrokenProcessPool(repr(error)) from None
+
+
+def _end(pool: ProcessPoolExecutor, *, kill: bool) -> None:
+    if kill:
+        for process in list((pool._processes or {}).values()):
+            process.kill()
+    pool.shutdown(wait=False, cancel_futures=not kill)
 
 
 def _look_at(answer: asyncio.Future[T]) -> None:

@@ -8,16 +8,48 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from multiprocessing import forkserver, resource_tracker
 from typing import Final
 
 FORKED: Final = multiprocessing.get_context("forkserver")
-"""The first process of all waits until everything is loaded (a second): start it in a thread."""
-FORKED.set_forkserver_preload(["dispatch.worker"])
+FORKED.set_forkserver_preload(
+    [
+        "dispatch.worker",
+        "ortools.graph.python.min_cost_flow",
+        "ortools.math_opt.callback_pb2",
+        "ortools.math_opt.core.python.solver",
+        "ortools.math_opt.model_parameters_pb2",
+        "ortools.math_opt.model_update_pb2",
+        "ortools.math_opt.parameters_pb2",
+        "ortools.sat.python.cp_model",
+    ]
+)
+_SAFE_PATH: Final = "PYTHONSAFEPATH"
+
+
+@contextlib.contextmanager
+def beginning() -> Iterator[None]:
+    """A process of `FORKED` may be started meanwhile, never on the event loop: the first waits for the solvers.
+
+    It inherits a mask, so that Ctrl-C never meets it half imported, and finds no module in the working directory.
+    """
+    with ctrl_c_held_back():
+        before = os.environ.get(_SAFE_PATH)
+        os.environ[_SAFE_PATH] = "1"
+        try:
+            forkserver.ensure_running()
+        finally:
+            if before is None:
+                del os.environ[_SAFE_PATH]
+            else:
+                os.environ[_SAFE_PATH] = before
+        yield
 
 
 @contextlib.contextmanager
 def ctrl_c_held_back() -> Iterator[None]:
-    """A process that is started meanwhile inherits the mask: Ctrl-C never meets it half imported."""
+    """A process that is started meanwhile inherits the mask."""
+    resource_tracker.ensure_running()  # started later, it would take the mask away
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

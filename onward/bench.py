@@ -24,6 +24,7 @@ console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
 def ends_well() -> None:
     """Measure: a table, and JSON as the last line."""
     # as Ctrl-C, which asyncio hears wherever it is: the servers that were started end too
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts with & hear nothing of it
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 

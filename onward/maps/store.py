@@ -81,20 +81,24 @@ def load_map(folder: Path) -> CityMap:
 
 def list_maps(data_dir: Path) -> list[MapInfo]:
     """Return what was imported, by name."""
-    return [CityMap(file.parent).info for file in sorted(maps_folder(data_dir).glob(f"*/{INFO_FILE}"))]
+    return [CityMap(folder).info for folder in _folders(data_dir)]
+
+
+def _folders(data_dir: Path) -> list[Path]:
+    return [file.parent for file in sorted(maps_folder(data_dir).glob(f"*/{INFO_FILE}"))]
 
 
 def map_of(settings: Settings) -> Path | None:
     """Return the folder of the map to serve: the named one, or without a name the only one; None when there is none."""
     if settings.map_name:
         return map_dir(settings.data_dir, settings.map_name)
-    found = list_maps(settings.data_dir)
-    return map_dir(settings.data_dir, found[0].name) if len(found) == 1 else None
+    found = _folders(settings.data_dir)
+    return found[0].resolve() if len(found) == 1 else None
 
 
 def no_map(settings: Settings) -> str:
     """Return what to do where `map_of` found none."""
-    known = ", ".join(info.name for info in list_maps(settings.data_dir))
+    known = ", ".join(folder.name for folder in _folders(settings.data_dir))
     todo = "run `onward map import FILE.osm.pbf`."
     if known:
         todo = f"choose one of {known} with `--map` or ONWARD_MAP_NAME, or {todo}"

@@ -19,11 +19,11 @@ function reading({ coords, timestamp }) {
 
 // Calls `onFix` at most once a period while `working` is true. `stops`, `period_ms`: signals.
 export function follow({ working, stops, period_ms, onFix }) {
-  let watching = null, ticking = 0, kept_t = 0, kept_at = 0;
+  let watching = null, ticking = 0, kept_t = 0, kept_at = -Infinity;
   const see = (position) => { trouble.value = ""; at.value = reading(position); };
   const fail = (error) => { trouble.value = error.code === error.PERMISSION_DENIED ? "denied" : "unavailable"; };
   const tick = () => {
-    const now = Date.now(), period = period_ms.value[nearness(stops.value, at.value)], fix = at.value;
+    const now = performance.now(), period = period_ms.value[nearness(stops.value, at.value)], fix = at.value;
     if (now - kept_at < period) return;
     if (fix && fix.t !== kept_t) { kept_t = fix.t; kept_at = now; onFix(fix); return; }
     // A phone that lies still tells nothing by itself; its driver is there all the same.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
 
 import psutil
 import pytest
@@ -50,7 +52,7 @@ async def test_a_process_that_died_idle_is_replaced(*, all_of_them: bool) -> Non
 
 def test_a_planner_whose_server_was_killed_is_gone_too() -> None:
     """With kill -9 nobody says goodbye; what was started for the server ends by itself."""
-    with subprocess.Popen([sys.executable, "-c", A_SERVER], stdout=subprocess.PIPE) as server:
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == b"planned\n"
         started = psutil.Process(server.pid).children(recursive=True)
@@ -59,7 +61,25 @@ def test_a_planner_whose_server_was_killed_is_gone_too() -> None:
         assert not psutil.wait_procs(started, timeout=DEADLINE_S)[1]
 
 
-A_SERVER = """
+def test_nothing_is_imported_from_where_it_was_started(tmp_path: Path) -> None:
+    """A folder may hold a package with our own name, or anything that somebody wants us to run."""
+    script, elsewhere = tmp_path / "server.py", tmp_path / "elsewhere"
+    script.write_text("if __name__ == '__main__':\n" + textwrap.indent(SERVER, "    "))
+    (elsewhere / "dispatch").mkdir(parents=True)
+    (elsewhere / "dispatch" / "__init__.py").write_text("print('ours now', flush=True)")
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, cwd=elsewhere) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"planned\n"
+        server.kill()
+
+
+def test_one_that_is_stopped_while_its_planner_begins_does_not_wait_for_it() -> None:
+    """A planner that would never be ready (its travel times wait for a signal) holds nobody up."""
+    done = subprocess.run([sys.executable, "-c", STOPPED_AT_ONCE], timeout=DEADLINE_S, capture_output=True, check=True)
+    assert done.stdout == b"away\n"
+
+
+SERVER = """
 import asyncio
 from dispatch.planner import Planner
 from onward.travel import TravelFactory
@@ -68,6 +88,23 @@ async def serve():
     await Planner(TravelFactory(None)).warm_up()
     print("planned", flush=True)
     await asyncio.Event().wait()
+
+asyncio.run(serve())
+"""
+
+STOPPED_AT_ONCE = """
+import asyncio, signal
+from dispatch.planner import Planner, PlannerAway
+
+async def serve():
+    planner = Planner(signal.pause)
+    asked = asyncio.create_task(planner.warm_up())
+    await asyncio.sleep(0)
+    planner.close(kill=True)
+    try:
+        await asked
+    except PlannerAway:
+        print("away")
 
 asyncio.run(serve())
 """
