@@ -25,6 +25,7 @@ FORKED.set_forkserver_preload(
     ]
 )
 _SAFE_PATH: Final = "PYTHONSAFEPATH"
+_ONE_AT_A_TIME: Final = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -34,15 +35,16 @@ def beginning() -> Iterator[None]:
     It inherits a mask, so that Ctrl-C never meets it half imported, and finds no module in the working directory.
     """
     with ctrl_c_held_back():
-        before = os.environ.get(_SAFE_PATH)
-        os.environ[_SAFE_PATH] = "1"
-        try:
-            forkserver.ensure_running()
-        finally:
-            if before is None:
-                del os.environ[_SAFE_PATH]
-            else:
-                os.environ[_SAFE_PATH] = before
+        with _ONE_AT_A_TIME:
+            before = os.environ.get(_SAFE_PATH)
+            os.environ[_SAFE_PATH] = "1"
+            try:
+                forkserver.ensure_running()
+            finally:
+                if before is None:
+                    del os.environ[_SAFE_PATH]
+                else:
+                    os.environ[_SAFE_PATH] = before
         yield
 
 

@@ -87,18 +87,17 @@ def serve(
     ] = None,
 ) -> None:
     """Run the server until Ctrl-C."""
-    from onward.maps.store import list_maps, map_of, no_map
+    from onward.maps.store import list_maps, map_name_of, map_of, no_map
     from onward.parent import serve_several
     from onward.processes import serve as serve_alone
     from onward.servers import with_servers
 
     settings = settings_from(data_dir=data_dir, host=host, port=port, map_name=map_name, processes=processes)
     log_as(settings)
-    known = map_of(settings)
-    if known is None and (settings.map_name or list_maps(settings.data_dir)):
+    if map_of(settings) is None and (settings.map_name or list_maps(settings.data_dir)):
         raise Refused(no_map(settings))
-    if known is not None:  # whatever is imported meanwhile, each process that is started serves the same
-        settings = settings.model_copy(update={"map_name": known.name})
+    # whatever is imported meanwhile, each process that is started serves the same
+    settings = settings.model_copy(update={"map_name": map_name_of(settings)})
 
     def ready(url: str, hints: tuple[str, ...]) -> None:
         console.print(f"[bold]onward[/] is open at {url}")

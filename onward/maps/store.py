@@ -88,12 +88,16 @@ def _folders(data_dir: Path) -> list[Path]:
     return [file.parent for file in sorted(maps_folder(data_dir).glob(f"*/{INFO_FILE}"))]
 
 
-def map_of(settings: Settings) -> Path | None:
-    """Return the folder of the map to serve: the named one, or without a name the only one; None when there is none."""
-    if settings.map_name:
-        return map_dir(settings.data_dir, settings.map_name)
+def map_name_of(settings: Settings) -> str:
+    """Return the name of the map to serve: the one of the settings, or the only one there is; "" when neither."""
     found = _folders(settings.data_dir)
-    return found[0].resolve() if len(found) == 1 else None
+    return settings.map_name or (found[0].name if len(found) == 1 else "")
+
+
+def map_of(settings: Settings) -> Path | None:
+    """Return the folder of the map to serve; None when there is none."""
+    name = map_name_of(settings)
+    return map_dir(settings.data_dir, name) if name else None
 
 
 def no_map(settings: Settings) -> str:
