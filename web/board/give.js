@@ -1,4 +1,4 @@
-// A dispatcher's word: these deliveries to this driver, or back to the engine; what became of each; and ten seconds to undo it.
+// A dispatcher's word: these deliveries to this driver, or back to the engine; what became of each; and twenty seconds to undo it.
 import { useEffect, useRef } from "preact/hooks";
 import { computed, effect, signal, useSignal } from "@preact/signals";
 import { duration, time } from "../shared/format.js";
@@ -8,7 +8,7 @@ import { DriverMark, Icon, api, html } from "../shared/ui.js";
 import { onShift } from "./filters.js";
 import { deliveryOf, driverOf, drivers, matching, movable, order, say, selected, tab } from "./state.js";
 
-const UNDO_MS = 10_000, ITEMS_MAX = 200, SHOWN_MAX = 60;
+const UNDO_MS = 20_000, ITEMS_MAX = 200, SHOWN_MAX = 60;
 
 // Chosen together, by tick, Ctrl or Shift; what was finished meanwhile or is filtered out is not chosen any more.
 const ticked = signal(new Set());

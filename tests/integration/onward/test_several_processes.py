@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -44,9 +45,10 @@ class Several:
         port = int(self.url.rpartition(":")[2])
         found = {}
         for process in psutil.Process(self.terminal.process.pid).children():
-            ports = {c.laddr.port for c in process.net_connections("tcp4") if c.status == psutil.CONN_LISTEN}
-            if port in ports:
-                found[process.pid] = process
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended between the two looks
+                ports = {c.laddr.port for c in process.net_connections("tcp4") if c.status == psutil.CONN_LISTEN}
+                if port in ports:
+                    found[process.pid] = process
         return found
 
     def holder(self, person: Courier | Watcher) -> int:
