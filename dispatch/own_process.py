@@ -39,9 +39,9 @@ class OwnProcess(Generic[News]):
         """
         if self._busy:
             raise Problem("unavailable", f"Another {self._what}: try again shortly.", retry_after_s=RETRY_AFTER_S)
-        self._busy = True
         ours, theirs = FORKED.Pipe(duplex=False)
         process = FORKED.Process(target=_work, args=(theirs, work), daemon=True)
+        self._busy = True
         starting = asyncio.ensure_future(asyncio.to_thread(_start, process, theirs))
         try:
             async with asyncio.timeout(limit_s):
